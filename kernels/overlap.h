@@ -1,0 +1,107 @@
+// Overlap by priority: along each ray the body of the highest rank owns the length, whatever lies below it.
+#pragma once
+#include "math.h"
+#include "vec.h"
+
+// What can be wrong with a body on a ray.
+enum Fault : u8 {
+  FAULT_OPEN = 1,    // entered and left unequally often
+  FAULT_FLIPPED = 2, // left before it was entered, over more than FAULT_LENGTH_MM
+  FAULT_NESTED = 4   // entered twice, over more than FAULT_LENGTH_MM: its shells overlap
+};
+const float FAULT_LENGTH_MM = 1e-2f;
+
+struct ResolveArgs {
+  float* depths;                // [slot] consumed: sorted, then reused
+  i32* codes;                   // [slot] consumed
+  const i64* starts;            // [pixel of the block + 1]
+  const i32* materials;         // [body rank]
+  const u16* body_labels;       // [body rank]
+  float* lengths;               // [material, pixel of the image] mm
+  u16* labels;                  // [pixel of the image] label of the highest body met, 0 where none
+  u8* faults;                   // [pixel of the image] OR of Fault
+  i32* faulty_bodies;           // [pixel of the image] rank of a faulty body, -1 where none
+  Pinhole<float> view;
+  i64 image_pixels;             // of one material's plane
+  i64 first_pixel;              // of the block, in the image
+  i32 columns;
+};
+
+// Crossings of one ray in the order (depth, code). Shell sort in place: equal keys are interchangeable.
+XSIM_FN void sort_crossings(float* depths, i32* codes, i32 n) {
+  i32 gap = 1;
+  while (gap < n / 3) gap = 3 * gap + 1;
+  for (; gap > 0; gap /= 3)
+    for (i32 i = gap; i < n; ++i) {
+      const float depth = depths[i];
+      const i32 code = codes[i];
+      i32 k = i;
+      for (; k >= gap && (depth < depths[k - gap] || (depth == depths[k - gap] && code < codes[k - gap])); k -= gap) {
+        depths[k] = depths[k - gap];
+        codes[k] = codes[k - gap];
+      }
+      depths[k] = depth;
+      codes[k] = code;
+    }
+}
+
+// The bodies a ray is inside of, kept in the slots of crossings already passed: there are never more of them.
+struct Active { float* windings; i32* ranks; i32 count; };
+
+XSIM_FN void cross_surface(Active& a, i32 rank, float step) {
+  i32 k = 0;
+  while (k < a.count && a.ranks[k] != rank) ++k;
+  if (k == a.count) {
+    a.ranks[k] = rank;
+    a.windings[k] = step;
+    a.count += 1;
+    return;
+  }
+  a.windings[k] += step;
+  if (a.windings[k] != 0.0f) return;
+  a.count -= 1;
+  a.ranks[k] = a.ranks[a.count];
+  a.windings[k] = a.windings[a.count];
+}
+
+XSIM_FN void note_fault(const ResolveArgs& args, i64 pixel, u8 fault, i32 rank) {
+  args.faults[pixel] |= fault;
+  args.faulty_bodies[pixel] = larger(args.faulty_bodies[pixel], rank);
+}
+
+// Gives a stretch of ray to the body that wins there; returns its rank.
+XSIM_FN i32 give_length(const ResolveArgs& args, const Active& a, i64 pixel, float length) {
+  i32 winner = -1;
+  for (i32 k = 0; k < a.count; ++k) {
+    winner = larger(winner, a.ranks[k]);
+    if (length > FAULT_LENGTH_MM && a.windings[k] < 0.0f) note_fault(args, pixel, FAULT_FLIPPED, a.ranks[k]);
+    if (length > FAULT_LENGTH_MM && a.windings[k] > 1.0f) note_fault(args, pixel, FAULT_NESTED, a.ranks[k]);
+  }
+  if (winner >= 0) args.lengths[args.materials[winner] * args.image_pixels + pixel] += length;
+  return winner;
+}
+
+// Work item: a pixel of the block.
+XSIM_KERNEL(resolve_overlaps, ResolveArgs) {
+  const i64 start = args.starts[item], pixel = args.first_pixel + item;
+  const i32 n = (i32)(args.starts[item + 1] - start);
+  if (n == 0) return;
+  float* depths = args.depths + start;
+  i32* codes = args.codes + start;
+  sort_crossings(depths, codes, n);
+  const float column = (float)(pixel % args.columns), row = (float)(pixel / args.columns);
+  const float full_length = norm(direction(args.view, column, row));
+  Active active = {depths, codes, 0};
+  i32 highest = -1;
+  float previous = 0.0f;
+  for (i32 k = 0; k < n; ++k) {
+    const float depth = depths[k];  // read before the slot is reused
+    const i32 code = codes[k];
+    const float length = (depth - previous) * full_length;
+    if (active.count > 0 && length > 0.0f) highest = larger(highest, give_length(args, active, pixel, length));
+    previous = depth;
+    cross_surface(active, code >> 1, (code & 1) ? 1.0f : -1.0f);
+  }
+  for (i32 k = 0; k < active.count; ++k) note_fault(args, pixel, FAULT_OPEN, active.ranks[k]);
+  args.labels[pixel] = highest < 0 ? (u16)0 : args.body_labels[highest];
+}

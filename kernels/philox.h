@@ -1,0 +1,34 @@
+// Philox4x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as
+// 1, 2, 3, SC11). Counter = (pixel, frame, stream, draw), key = seed: any draw can be made anywhere, in any order.
+#pragma once
+#include "platform.h"
+
+struct Words { u32 w[4]; };
+
+XSIM_FN Words philox4x32(Words counter, u32 key0, u32 key1) {
+  for (int round = 0; round < 10; ++round) {
+    const u64 a = (u64)0xD2511F53u * counter.w[0];
+    const u64 b = (u64)0xCD9E8D57u * counter.w[2];
+    counter = {{(u32)(b >> 32) ^ counter.w[1] ^ key0, (u32)b, (u32)(a >> 32) ^ counter.w[3] ^ key1, (u32)a}};
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+  return counter;
+}
+
+// What is drawn; a stream of its own for each, so that one never shifts another.
+enum Stream : u32 { STREAM_QUANTA = 0, STREAM_READ_NOISE = 1 };
+
+struct Draws {
+  u64 seed;
+  u32 pixel, frame, stream, next;
+};
+
+XSIM_FN Words draw(Draws& d) {
+  const Words counter = {{d.pixel, d.frame, d.stream, d.next}};
+  d.next += 1;
+  return philox4x32(counter, (u32)d.seed, (u32)(d.seed >> 32));
+}
+
+// Uniform in (0, 1): 2^24 equally spaced values, neither end included.
+XSIM_FN float uniform(u32 word) { return ((float)(word >> 8) + 0.5f) * 5.9604644775390625e-8f; }

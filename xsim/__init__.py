@@ -1,0 +1,43 @@
+"""xsim: X-ray inspection simulated. Describe a station in a file, get the radiograph its camera would record."""
+
+from xsim.errors import (
+    BackendError,
+    CorpusError,
+    MaterialError,
+    MeshError,
+    ModelError,
+    OutputError,
+    SceneError,
+    SpectrumError,
+    XsimError,
+)
+from xsim.image_io import read_tiff, write_tiff
+from xsim.material import attenuation
+from xsim.projector import path_lengths
+from xsim.radiograph import Radiograph, simulate
+from xsim.scene import Scene, load_scene, phantom_names, phantom_path, scene_from_dict
+from xsim.spectrum import tube_spectrum
+
+__all__ = [
+    "BackendError",
+    "CorpusError",
+    "MaterialError",
+    "MeshError",
+    "ModelError",
+    "OutputError",
+    "Radiograph",
+    "Scene",
+    "SceneError",
+    "SpectrumError",
+    "XsimError",
+    "attenuation",
+    "load_scene",
+    "path_lengths",
+    "phantom_names",
+    "phantom_path",
+    "read_tiff",
+    "scene_from_dict",
+    "simulate",
+    "tube_spectrum",
+    "write_tiff",
+]

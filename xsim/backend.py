@@ -1,0 +1,249 @@
+"""The one place that knows the machine: loads the kernels and runs them on the CPU or on a CUDA device.
+
+One kernel source serves both. On the CPU it is a library per x86-64 level, picked at load and called through
+ctypes from a pool of threads; on a GPU it is one string, compiled by NVRTC through ``cupy.RawModule``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+
+from xsim.errors import BackendError
+from xsim.kernel_arguments import ARGUMENTS, RECORDS
+from xsim.resources import package_directory
+
+CUDA_OPTIONS = ("--std=c++17", "--fmad=false")
+CUDA_THREADS = 128
+CPU_LEVELS = ("v2", "v3", "v4")
+
+
+def kernel_source() -> str:
+    """All kernel headers as one string, each included once, with ``#line`` marks."""
+    root, seen = package_directory("_kernels"), set[str]()
+
+    def read(name: str) -> str:
+        if name in seen:
+            return ""
+        seen.add(name)
+        lines = []
+        for number, line in enumerate((root / name).read_text().splitlines(), 1):
+            include = re.match(r'#include "(.+)"', line)
+            if include:
+                lines.append(read(include[1]) + f'#line {number + 1} "{name}"')
+            elif not line.startswith("#pragma once"):
+                lines.append(line)
+        return f'#line 1 "{name}"\n' + "\n".join(lines) + "\n"
+
+    return read("xsim.h")
+
+
+def pack_arguments(kernel: str, values: dict[str, Any]) -> np.ndarray:
+    """One record of the kernel's argument layout; arrays become their addresses."""
+    record = np.zeros((), ARGUMENTS[kernel])
+    if set(values) != set(ARGUMENTS[kernel].names or ()):
+        wrong = set(values) ^ set(ARGUMENTS[kernel].names or ())
+        raise TypeError(f"{kernel}: missing or unknown arguments {sorted(wrong)}")
+    for name, value in values.items():
+        is_pointer = record[name].ndim == 0 and getattr(value, "ndim", 0) > 0
+        record[name] = address(value) if is_pointer else value
+    return record
+
+
+def address(array: Any) -> int:
+    """Address of a contiguous NumPy or CuPy array."""
+    if not array.flags.c_contiguous:
+        raise TypeError("kernel arguments must be contiguous arrays")
+    if isinstance(array, np.ndarray):
+        return array.ctypes.data
+    return int(array.data.ptr)
+
+
+
+
+class Backend(Protocol):
+    """A machine that runs kernels over work items.
+
+    Attributes
+    ----------
+    name : str
+        "cpu" or "cuda".
+    xp : module
+        The array library of its memory: numpy or cupy.
+    lanes : int
+        Neighbouring pixels per item in pixelwise kernels.
+    pixel_major : bool
+        Whether crossing kernels take a pixel per item (GPU) or a tile (CPU).
+    tile_shape : tuple of int or None
+        Rows and columns of a tile; None for as many as the image has.
+    """
+
+    name: str
+    xp: Any
+    lanes: int
+    pixel_major: bool
+    tile_shape: tuple[int, int | None]
+
+    def launch(self, kernel: str, items: int, /, *, begin: int = 0, **arguments: Any) -> None:
+        """Run ``kernel`` over the work items [begin, items)."""
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        """Copy of an array in host memory (the array itself on the CPU)."""
+
+
+class CpuBackend:
+    """The host library of one x86-64 level, run by a pool of threads.
+
+    Blocks of items go to whichever thread is free; every item writes its own output only, so the result does
+    not depend on the number of threads.
+    """
+
+    name = "cpu"
+    xp: Any = np
+    lanes = 64
+    pixel_major = False
+    tile_shape: tuple[int, int | None] = (16, None)
+
+    def __init__(self, threads: int | None = None, level: str | None = None) -> None:
+        self.level = level or os.environ.get("XSIM_CPU_LEVEL") or best_cpu_level()
+        self.threads = threads or int(os.environ.get("XSIM_THREADS", 0)) or available_cores()
+        self._library = load_library(self.level)
+
+    def launch(self, kernel: str, items: int, /, *, begin: int = 0, **arguments: Any) -> None:
+        record = pack_arguments(kernel, arguments)
+        function = getattr(self._library, kernel)
+        total = items - begin
+        if self.threads == 1 or total < 2:
+            function(record.ctypes.data, begin, items)
+            return
+        block = max(1, -(-total // (8 * self.threads)))
+        blocks = [(k, min(k + block, items)) for k in range(begin, items, block)]
+        pool = thread_pool(self.threads)
+        list(pool.map(lambda span: function(record.ctypes.data, *span), blocks))
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        return np.asarray(array)
+
+
+class CudaBackend:
+    """The same kernels on the current CUDA device."""
+
+    name = "cuda"
+    lanes = 1
+    pixel_major = True
+    tile_shape: tuple[int, int | None] = (16, 16)
+
+    def __init__(self) -> None:
+        try:
+            import cupy
+        except ImportError as error:
+            raise BackendError(
+                f"no CUDA backend ({error}) install the extra: pip install 'xsim[cuda]'"
+            ) from error
+        try:
+            if cupy.cuda.runtime.getDeviceCount() == 0:
+                raise BackendError("no CUDA device (none found) use backend='cpu'")
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            raise BackendError(f"no CUDA device ({error}) use backend='cpu'") from error
+        self.xp: Any = cupy
+        self._module = cupy.RawModule(code=kernel_source(), options=CUDA_OPTIONS, backend="nvrtc")
+
+    def launch(self, kernel: str, items: int, /, *, begin: int = 0, **arguments: Any) -> None:
+        if items <= begin:
+            return
+        record = self.xp.asarray(pack_arguments(kernel, arguments).reshape(1).view(np.uint8))
+        blocks = min(-(-(items - begin) // CUDA_THREADS), 1 << 20)
+        function = self._module.get_function(kernel)
+        function((blocks,), (CUDA_THREADS,), (record, np.int64(begin), np.int64(items)))
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        return np.asarray(self.xp.asnumpy(array))
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def thread_pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="xsim")
+
+
+@functools.cache
+def best_cpu_level() -> str:
+    """Highest library this processor can run: "v2", "v3", "v4" or "generic"."""
+    probe = ctypes.CDLL(str(package_directory("_kernels") / "libxsim_cpu_level.so"))
+    level: int = probe.xsim_cpu_level()
+    if level == 0:
+        return "generic"
+    if level == 1:
+        raise BackendError("processor too old (x86-64-v2 is needed: SSE4.2 and POPCNT) use a newer one")
+    return f"v{level}"
+
+
+@functools.cache
+def load_library(level: str) -> ctypes.CDLL:
+    """The host library, its argument layouts checked against ours."""
+    stem = "xsim_generic" if level == "generic" else f"xsim_x86_64_{level}"
+    path = package_directory("_kernels") / f"lib{stem}.so"
+    if not path.exists():
+        raise BackendError(f"no host library for level {level!r} ({path.name}) use one of {CPU_LEVELS}")
+    library = ctypes.CDLL(str(path))
+    for kernel, layout in ARGUMENTS.items():
+        check_size(library, f"{kernel}_args_size", layout)
+        function = getattr(library, kernel)
+        function.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        function.restype = None
+    for record, layout in RECORDS.items():
+        check_size(library, f"{record}_size", layout)
+    return library
+
+
+def check_size(library: ctypes.CDLL, name: str, layout: np.dtype) -> None:
+    function = getattr(library, name)
+    function.restype = ctypes.c_uint64
+    if function() != layout.itemsize:
+        raise BackendError(
+            f"kernel library does not fit this package ({name}: {function()} bytes, not {layout.itemsize}) "
+            "reinstall xsim"
+        )
+
+
+@functools.cache
+def get_backend(name: str = "auto", threads: int | None = None, level: str | None = None) -> Backend:
+    """Backend by name.
+
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda"}
+        "auto" takes a CUDA device where cupy finds one, else the CPU.
+    threads : int, optional
+        CPU threads; by default the cores this process may use.
+    level : {"v2", "v3", "v4"}, optional
+        x86-64 level of the host library; by default the highest this processor has.
+
+    Raises
+    ------
+    BackendError
+        The machine asked for is not there.
+    """
+    if name == "cpu":
+        return CpuBackend(threads, level)
+    if name == "cuda":
+        return CudaBackend()
+    if name != "auto":
+        raise BackendError(f"unknown backend {name!r} (known: auto, cpu, cuda) use one of them")
+    if importlib.util.find_spec("cupy") is not None:
+        try:
+            return CudaBackend()
+        except BackendError:
+            pass
+    return CpuBackend(threads, level)

@@ -1,0 +1,94 @@
+"""Triangles that reach behind the source or far beyond the screen, cut to the part a ray can meet."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xsim.geometry import View
+
+__all__ = ["GUARD_BAND_PX", "NEAR_FRACTION", "clip_faces"]
+
+#: Half width of the screen that fixed-point positions can hold; the kernels use the same number.
+GUARD_BAND_PX = 131072.0
+#: Nearest to the source that a surface may be met, as a fraction of the way to the detector.
+NEAR_FRACTION = 1e-6
+SUBPIXELS = 4096
+
+# A homogeneous point (w, w column, w row) is kept where plane @ point + offset >= 0.
+PLANES = np.array(
+    [[1, 0, 0], [GUARD_BAND_PX, -1, 0], [GUARD_BAND_PX, 1, 0], [GUARD_BAND_PX, 0, -1], [GUARD_BAND_PX, 0, 1]]
+)
+OFFSETS = np.array([-NEAR_FRACTION, 0.0, 0.0, 0.0, 0.0])
+
+
+def clip_faces(
+    view: View, vertices: np.ndarray, faces: np.ndarray, screen: np.ndarray, outside: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cut the faces that have a corner outside; leave the others as they are.
+
+    A shared edge is cut from its lexicographically smaller end, so both its faces get the same point: the cut mesh
+    is as closed as it was, within the screen.
+
+    Parameters
+    ----------
+    view : View
+    vertices : float64 [vertex, 3] mm
+    faces : int32 [face, 3]
+    screen : int32 [vertex, 2]
+        Fixed-point positions of the corners that are inside.
+    outside : uint8 [vertex]
+
+    Returns
+    -------
+    screen, faces, parents
+        Positions with the new points behind the old ones, int32 triangles into them, and each one's face.
+    """
+    touched = outside[faces].any(axis=1)
+    points = view.project(vertices)
+    kept = np.nonzero(~touched)[0]
+    positions, triangles, parents = [], [], []
+    count = len(screen)
+    for face in np.nonzero(touched & ~wholly_outside(points, faces))[0]:
+        polygon = clip_polygon([points[k] for k in faces[face]])
+        if len(polygon) < 3:
+            continue
+        positions += [p[1:] / p[0] for p in polygon]
+        for k in range(1, len(polygon) - 1):
+            triangles.append((count, count + k, count + k + 1))
+            parents.append(face)
+        count += len(polygon)
+    new = np.floor(np.array(positions).reshape(-1, 2) * SUBPIXELS + 0.5).astype(np.int32)
+    return (
+        np.concatenate([screen, new]),
+        np.concatenate([faces[kept], np.array(triangles, np.int32).reshape(-1, 3)]),
+        np.concatenate([kept, np.array(parents, np.int64)]),
+    )
+
+
+def wholly_outside(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Whether all three corners of a face lie beyond one and the same plane, bool [face]."""
+    beyond = points @ PLANES.T + OFFSETS < 0  # [vertex, plane]
+    return np.asarray(beyond[faces].all(axis=1).any(axis=1))
+
+
+def clip_polygon(polygon: list[np.ndarray]) -> list[np.ndarray]:
+    """Sutherland-Hodgman: the part of a convex polygon inside every plane."""
+    for plane, offset in zip(PLANES, OFFSETS, strict=True):
+        result = []
+        for k, current in enumerate(polygon):
+            following = polygon[(k + 1) % len(polygon)]
+            here, there = plane @ current + offset, plane @ following + offset
+            if here >= 0:
+                result.append(current)
+            if (here >= 0) != (there >= 0):
+                result.append(cut_edge(current, following, plane, offset))
+        polygon = result
+    return polygon
+
+
+def cut_edge(a: np.ndarray, b: np.ndarray, plane: np.ndarray, offset: float) -> np.ndarray:
+    """Where an edge meets a plane, the same numbers whichever end comes first."""
+    if tuple(b) < tuple(a):
+        a, b = b, a
+    da, db = plane @ a + offset, plane @ b + offset
+    return a + (da / (da - db)) * (b - a)

@@ -1,0 +1,123 @@
+"""Closed triangle meshes from files: read, put into mm, checked."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from xsim.errors import MeshError
+from xsim.primitive import BodyBase
+from xsim.units import MM_PER_LENGTH_UNIT
+
+__all__ = ["Mesh", "MeshBody", "read_mesh"]
+
+FORMATS = (".stl", ".obj", ".ply", ".3mf")
+
+
+class MeshBody(BodyBase):
+    """A body whose surface comes from a file.
+
+    ``mesh_unit`` is required where the file carries no unit (STL, OBJ, PLY). ``allow_open`` simulates a surface that is
+    open or flipped on some rays; those rays are marked invalid.
+    """
+
+    mesh: str
+    mesh_unit: Literal["um", "mm", "cm", "m", "in", "inch"] | None = None
+    allow_open: bool = False
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Triangles of one body.
+
+    Attributes
+    ----------
+    vertices : float64 [vertex, 3] mm
+    faces : int32 [triangle, 3]
+        Corners, counter-clockwise seen from outside.
+    sha256 : str
+        Of the file.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    sha256: str
+
+    def contains(self, point_mm: np.ndarray) -> bool:
+        """Whether a point lies inside: the solid angle of a closed surface around it is 4 pi."""
+        a, b, c = (self.vertices[self.faces[:, k]] - point_mm for k in range(3))
+        la, lb, lc = (np.linalg.norm(v, axis=1) for v in (a, b, c))
+        volume = np.einsum("ij,ij->i", a, np.cross(b, c))
+        dots = (np.einsum("ij,ij->i", u, v) for u, v in ((a, b), (b, c), (c, a)))
+        ab, bc, ca = dots
+        angle = 2.0 * np.arctan2(volume, la * lb * lc + ab * lc + bc * la + ca * lb)
+        return bool(abs(angle.sum()) > 2.0 * np.pi)
+
+
+def read_mesh(path: Path, unit: str | None) -> Mesh:
+    """Mesh of a file, in mm; kept while the file does not change.
+
+    Parameters
+    ----------
+    path : Path
+        STL, OBJ, PLY or 3MF.
+    unit : str or None
+        Length unit of the file; None to take the one it carries.
+
+    Raises
+    ------
+    MeshError
+        The file is missing, unreadable, without triangles, or without a unit.
+    """
+    if not path.is_file():
+        raise MeshError(f"mesh {path} not found (no such file) check the path; it is relative to the scene file")
+    if path.suffix.lower() not in FORMATS:
+        raise MeshError(f"mesh {path.name} not read (format {path.suffix!r}) use one of {', '.join(FORMATS)}")
+    stat = path.stat()
+    return _read_cached(path, unit, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=32)
+def _read_cached(path: Path, unit: str | None, mtime_ns: int, size: int) -> Mesh:
+    surface = _load_surface(path)
+    unit = unit or _known_unit(surface.units)
+    if unit is None:
+        raise MeshError(
+            f"mesh {path.name} has no unit ({path.suffix[1:].upper()} files carry none) "
+            'add mesh_unit = "mm" (or um, cm, m, in) to the body'
+        )
+    vertices = np.asarray(surface.vertices, np.float64) * MM_PER_LENGTH_UNIT[unit]
+    if not np.isfinite(vertices).all():
+        raise MeshError(f"mesh {path.name} has corners that are no numbers (NaN or infinite) export it again")
+    faces = np.asarray(surface.faces, np.int32)
+    vertices.setflags(write=False)
+    faces.setflags(write=False)
+    return Mesh(vertices, faces, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _load_surface(path: Path) -> Any:
+    import trimesh
+
+    try:
+        surface = trimesh.load_mesh(path, process=True, skip_materials=True)
+        if isinstance(surface, trimesh.Scene):
+            surface = surface.to_mesh()
+    except Exception as error:  # trimesh raises whatever its parsers raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise MeshError(f"mesh {path.name} not read ({reason}) check the file") from error
+    if len(getattr(surface, "faces", ())) == 0:
+        raise MeshError(f"mesh {path.name} is empty (no triangle in it) export the part as triangles")
+    return surface
+
+
+def _known_unit(name: str | None) -> str | None:
+    names = {"micron": "um", "millimeter": "mm", "centimeter": "cm", "meter": "m", "inch": "in", "inches": "in",
+             "millimeters": "mm", "meters": "m", "centimeters": "cm", "microns": "um", "foot": "ft", "feet": "ft"}  # fmt: skip
+    if name is None:
+        return None
+    return name if name in MM_PER_LENGTH_UNIT else names.get(name)

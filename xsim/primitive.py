@@ -1,0 +1,148 @@
+"""Analytic solids: what a scene file can say of them, and the records that the kernels intersect."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+import numpy as np
+from pydantic import Field
+
+from xsim.geometry import View, rotation_matrix
+from xsim.kernel_arguments import SOLID
+from xsim.schema import Number, Positive, StrictModel
+
+__all__ = ["BodyBase", "Box", "Cylinder", "Sphere", "StepWedge", "solid_records"]
+
+Vector: TypeAlias = tuple[Number, Number, Number]
+BOX, SPHERE, CYLINDER = 0, 1, 2
+# A part of a body: kind, centre in the body's frame [3] mm, size [3] mm as the kernel reads it, half extent [3] mm
+Part: TypeAlias = tuple[int, np.ndarray, np.ndarray, np.ndarray]
+
+
+class BodyBase(StrictModel):
+    """What every body has: a name, a material, a pose in the world and a priority where bodies overlap."""
+
+    name: str | None = None
+    material: str | dict[str, object]
+    position_mm: Vector = (0.0, 0.0, 0.0)
+    rotation_deg: Vector = (0.0, 0.0, 0.0)
+    priority: Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)] = 0
+
+    def to_world(self, points_mm: np.ndarray) -> np.ndarray:
+        """Points in the body's frame to the world, float64 [..., 3] mm."""
+        return points_mm @ rotation_matrix(self.rotation_deg).T + np.asarray(self.position_mm)
+
+    def to_body(self, points_mm: np.ndarray) -> np.ndarray:
+        """World points to the body's frame, float64 [..., 3] mm."""
+        return (np.asarray(points_mm) - np.asarray(self.position_mm)) @ rotation_matrix(self.rotation_deg)
+
+
+class Solid(BodyBase):
+    """A body made of exact parts."""
+
+    def parts(self) -> list[Part]:
+        raise NotImplementedError
+
+    def bounds(self) -> np.ndarray:
+        """Corners of boxes around the parts, in the world, float64 [8 parts, 3] mm."""
+        signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), axis=-1).reshape(-1, 3)
+        return np.concatenate([self.to_world(c + signs * half) for _, c, _, half in self.parts()])
+
+    def contains(self, point_mm: np.ndarray) -> bool:
+        """Whether a world point lies strictly inside."""
+        return any(inside(part, self.to_body(point_mm)) for part in self.parts())
+
+
+class Box(Solid):
+    """A cuboid centred on its position."""
+
+    shape: Literal["box"]
+    size_mm: tuple[Positive, Positive, Positive]
+
+    def parts(self) -> list[Part]:
+        half = 0.5 * np.asarray(self.size_mm)
+        return [(BOX, np.zeros(3), half, half)]
+
+
+class Sphere(Solid):
+    """A sphere centred on its position."""
+
+    shape: Literal["sphere"]
+    radius_mm: Positive
+
+    def parts(self) -> list[Part]:
+        size = np.full(3, self.radius_mm)
+        return [(SPHERE, np.zeros(3), size, size)]
+
+
+class Cylinder(Solid):
+    """A cylinder along z, centred on its position."""
+
+    shape: Literal["cylinder"]
+    radius_mm: Positive
+    height_mm: Positive
+
+    def parts(self) -> list[Part]:
+        size = np.array([self.radius_mm, self.radius_mm, 0.5 * self.height_mm])
+        return [(CYLINDER, np.zeros(3), size, size)]
+
+
+class StepWedge(Solid):
+    """A step chart: steps along x in the order given, thickness along z from z = 0 upwards, centred in x and y."""
+
+    shape: Literal["step_wedge"]
+    steps_mm: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    step_length_mm: Positive
+    width_mm: Positive
+
+    def parts(self) -> list[Part]:
+        parts: list[Part] = []
+        for k, thickness in enumerate(self.steps_mm):
+            x = (k - 0.5 * (len(self.steps_mm) - 1)) * self.step_length_mm
+            half = 0.5 * np.array([self.step_length_mm, self.width_mm, thickness])
+            parts.append((BOX, np.array([x, 0.0, half[2]]), half, half))
+        return parts
+
+
+def inside(part: Part, point: np.ndarray) -> bool:
+    kind, centre, size, _ = part
+    p = point - centre
+    if kind == BOX:
+        return bool((np.abs(p) < size).all())
+    if kind == SPHERE:
+        return bool(p @ p < size[0] ** 2)
+    return bool(p[:2] @ p[:2] < size[0] ** 2 and abs(p[2]) < size[2])
+
+
+def pixel_bounds(view: View, corners_mm: np.ndarray) -> np.ndarray:
+    """Pixels that a convex hull of world points may cover: column0, row0, column1, row1, inclusive.
+
+    The whole image where a corner is not in front of the source.
+    """
+    whole = np.array([0, 0, view.columns - 1, view.rows - 1])
+    fraction, column, row = view.project(corners_mm).T
+    if fraction.min() <= 1e-6:
+        return whole
+    column, row = column / fraction, row / fraction
+    low = np.floor([column.min(), row.min()])
+    high = np.ceil([column.max(), row.max()])
+    bounds = np.array([*np.clip(low, 0, whole[2:] + 1), *np.clip(high, -1, whole[2:])])
+    return bounds.astype(np.int64)
+
+
+def solid_records(view: View, solids: list[tuple[int, Solid]]) -> np.ndarray:
+    """Kernel records of (rank, body) pairs: each part with the view's rays in its own frame.
+
+    Returns
+    -------
+    structured [part]; see ``kernel_arguments.SOLID``.
+    """
+    rows = []
+    for rank, body in solids:
+        turn = rotation_matrix(body.rotation_deg)
+        rays = (view.rays.reshape(3, 3) @ turn).reshape(9)
+        corners = body.bounds().reshape(-1, 8, 3)
+        for (kind, centre, size, _), around in zip(body.parts(), corners, strict=True):
+            source = body.to_body(view.source) - centre
+            rows.append((rays, source, size, kind, rank, pixel_bounds(view, around)))
+    return np.array(rows, dtype=SOLID)

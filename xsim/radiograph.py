@@ -1,0 +1,237 @@
+"""From a scene to the radiograph its camera records: noisy, clean, noise, expected, valid, labels."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from xsim.attenuation import BeamWeights, absorb, beam_weights, exposure_mas
+from xsim.backend import Backend, get_backend
+from xsim.errors import SceneError
+from xsim.mesh import MeshBody
+from xsim.projector import project, report_faults
+from xsim.scene import Scene
+from xsim.scintillator import draw_light, light_kernel, spread_light
+from xsim.sensor import Readout, readout_of, record
+
+__all__ = ["Exposure", "Radiograph", "expose", "simulate"]
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """One frame of a simulated camera. Images are [row, column], row 0 at the top.
+
+    Attributes
+    ----------
+    noisy : float32 ADU
+        What the camera records; whole numbers. For the ideal response keV, as for all four.
+    clean : float32 ADU
+        The same without noise, saturation or rounding, on a grid of 1/16 ADU: the training target.
+    noise : float32 ADU
+        noisy - clean; ``noisy == clean + noise`` bit for bit.
+    expected : float32 ADU
+        Mean of noisy over many frames of this camera, exact further than some read noise from the rails.
+    valid : bool
+        False where saturated, or where a ray met a faulty mesh.
+    labels : uint16
+        0 background, k the k-th body of the scene file: the highest (priority, then place) on the ray.
+    metadata : dict
+        Scene, seed, frame and derived numbers; JSON-able. Variance of noisy = a_pixel_adu * x + b_adu2, x the raw
+        value with its offset.
+    """
+
+    noisy: np.ndarray
+    clean: np.ndarray
+    noise: np.ndarray
+    expected: np.ndarray
+    valid: np.ndarray
+    labels: np.ndarray
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """All of an image that is not random, in the memory of the backend. Frames are recorded from it.
+
+    Attributes
+    ----------
+    signal, variance : float32 [row + margin, column + margin]
+        Mean energy absorbed [keV] and its variance [keV^2], with the kernel's margin.
+    mean_light : float32 [row, column] keV
+    valid : uint8 [row, column]
+    labels : uint16 [row, column]
+    """
+
+    scene: Scene
+    backend: Backend
+    weights: BeamWeights
+    mas: float
+    kernel: np.ndarray
+    readout: Readout
+    signal: Any
+    variance: Any
+    mean_light: Any
+    valid: Any
+    labels: Any
+    derived: dict[str, Any]
+
+    def record(self, seed: int = 0, frame: int = 0) -> Radiograph:
+        """One frame.
+
+        Parameters
+        ----------
+        seed : int
+            0 to 2^64 - 1. The same seed and frame give the same bytes.
+        frame : int
+            0 to 2^32 - 1; frames of one seed are independent.
+        """
+        check_seed(seed, frame)
+        machine = self.backend
+        light = draw_light(self.signal, self.variance, seed, frame, machine)
+        spread = spread_light(light, self.kernel, machine)
+        valid = self.valid.copy()
+        found = record(spread, self.mean_light, valid, self.readout, seed, frame, machine)
+        images = {name: machine.to_numpy(image) for name, image in found.items()}
+        labels, good = machine.to_numpy(self.labels), machine.to_numpy(valid).astype(bool)
+        return Radiograph(
+            **images, valid=good, labels=labels, metadata=self.metadata(seed, frame, images["noisy"], good)
+        )
+
+    def metadata(self, seed: int, frame: int, noisy: np.ndarray, valid: np.ndarray) -> dict[str, Any]:
+        """Everything needed to make the frame again, and what it came to."""
+        return {
+            "xsim": version("xsim"),
+            "backend": self.backend.name,
+            "seed": seed,
+            "frame": frame,
+            "state": self.scene.acquisition.state,
+            **self.derived,
+            "mean_adu": float(noisy.mean(dtype=np.float64)),
+            "saturated_share": float((noisy >= self.readout.saturation_adu).mean()),
+            "invalid_share": float(1.0 - valid.mean()),
+            "scene": json.loads(self.scene.model_dump_json(exclude_none=True)),
+        }
+
+
+def simulate(
+    scene: Scene,
+    seed: int = 0,
+    backend: str = "auto",
+    frame: int = 0,
+    threads: int | None = None,
+) -> Radiograph:
+    """Radiograph of a scene.
+
+    Parameters
+    ----------
+    scene : Scene
+        From ``load_scene`` or built in code.
+    seed, frame : int
+        Same numbers, same bytes, on any number of threads and any x86-64 level.
+    backend : {"auto", "cpu", "cuda"}
+    threads : int, optional
+        CPU threads; all cores by default.
+
+    Raises
+    ------
+    XsimError
+        The scene cannot be simulated; one line.
+    """
+    check_seed(seed, frame)
+    return expose(scene, get_backend(backend, threads)).record(seed, frame)
+
+
+def expose(scene: Scene, backend: Backend) -> Exposure:
+    """Project, attenuate and absorb: everything of a scene's image but the draws."""
+    kernel = light_kernel(scene.detector)
+    radius = kernel.shape[0] // 2
+    view = scene.view.with_margin(radius)
+    projection = project(scene, view, backend)
+    report_faults(
+        scene, backend.to_numpy(projection.faults), backend.to_numpy(projection.faulty_bodies)
+    )
+    mas = exposure_mas(scene, scene.view)
+    weights = beam_weights(scene, scene.view, mas)
+    signal, variance = absorb(projection, view, weights, backend)
+    mean_light = spread_light(signal, kernel, backend)
+    inner = slice(radius, radius + scene.view.rows), slice(radius, radius + scene.view.columns)
+    valid = (projection.faults[inner] & 3 == 0).astype(np.uint8)
+    readout = readout_of(scene.detector, float(mean_light.max()))
+    exposure = Exposure(
+        scene, backend, weights, mas, kernel, readout, signal, variance, mean_light, valid,
+        backend.xp.ascontiguousarray(projection.labels[inner]),
+        derived_numbers(scene, weights, mas, kernel, readout, signal, variance),
+    )  # fmt: skip
+    if float(mean_light.max()) * readout.gain_adu_per_kev < 1.0 and scene.detector.response != "ideal":
+        warnings.warn("the frame is black (less than 1 ADU of signal anywhere) raise exposure_s or voltage_kv",
+                      stacklevel=3)  # fmt: skip
+    return exposure
+
+
+def derived_numbers(
+    scene: Scene,
+    weights: BeamWeights,
+    mas: float,
+    kernel: np.ndarray,
+    readout: Readout,
+    signal: Any,
+    variance: Any,
+) -> dict[str, Any]:
+    """Exposure, gain and noise of a frame.
+
+    The pixelwise variance of the spread light is s sum(h^2) times its mean, s = M2 / M1 the energy a quantum weighs;
+    s changes with hardening, so the frame's slope takes the mean M2 over the mean M1.
+    """
+    squares = float((kernel.astype(np.float64) ** 2).sum())
+    total = float(signal.mean(dtype=np.float64))
+    weight_kev = float(variance.mean(dtype=np.float64)) / total if total > 0 else 0.0
+    gain, offset = readout.gain_adu_per_kev, readout.offset_adu
+    slope = gain * weight_kev * squares
+    rounding = readout.step**2 / 12.0
+    return {
+        "detector": scene.detector.preset,
+        "adc_bits": scene.detector.sensor.adc_bits if scene.detector.response != "ideal" else None,
+        "saturation_adu": readout.saturation_adu,
+        "offset_adu": offset,
+        "read_noise_adu": readout.read_noise_adu,
+        "gain_adu_per_kev": gain,
+        "gain_adu_per_quantum": gain * weight_kev,
+        "kernel_sum_squares": squares,
+        "a_pixel_adu": slope,
+        "b_adu2": readout.read_noise_adu**2 + rounding - slope * offset,
+        "exposure_mas": mas,
+        "quanta_per_pixel": weights.quanta,
+        "mean_energy_kev": float(weights.signal_kev.sum()) / weights.quanta if weights.quanta else 0.0,
+        "pitch_mm": scene.detector.pitch_mm,
+        "bodies": describe_bodies(scene),
+    }
+
+
+def describe_bodies(scene: Scene) -> list[dict[str, Any]]:
+    """Per body: label, name, kind, material, priority and, for a mesh, the hash of its file."""
+    described: list[dict[str, Any]] = []
+    for index, body in enumerate(scene.body):
+        mesh = isinstance(body, MeshBody)
+        entry = {
+            "label": index + 1,
+            "name": scene.body_name(index),
+            "class": "mesh" if mesh else getattr(body, "shape", ""),
+            "material": body.material,
+            "priority": body.priority,
+        }
+        if isinstance(body, MeshBody):
+            entry["mesh_sha256"] = scene.mesh_of(body).sha256
+        described.append(entry)
+    return described
+
+
+def check_seed(seed: int, frame: int) -> None:
+    if not 0 <= seed < 2**64:
+        raise SceneError(f"seed {seed} does not fit (64 bits, not negative) use 0 to 2^64 - 1")
+    if not 0 <= frame < 2**32:
+        raise SceneError(f"frame {frame} does not fit (32 bits, not negative) use 0 to 2^32 - 1")

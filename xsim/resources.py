@@ -1,0 +1,25 @@
+"""Data that is installed inside the package: kernels and phantoms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xsim.errors import BackendError
+
+__all__ = ["package_directory"]
+
+
+def package_directory(name: str) -> Path:
+    """Folder ``xsim/<name>`` of installed data, wherever the installer put it.
+
+    Raises
+    ------
+    BackendError
+        It is not there: the package runs from a source tree that was never installed.
+    """
+    import xsim
+
+    for root in xsim.__path__:
+        if (Path(root) / name).is_dir():
+            return Path(root) / name
+    raise BackendError(f"xsim/{name} is missing (the package is not installed) run: pip install .")

@@ -1,0 +1,242 @@
+"""The scene: source, geometry, acquisition, detector and bodies, and the TOML file that says so."""
+
+from __future__ import annotations
+
+import tomllib
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+from pydantic import Discriminator, PrivateAttr, Tag, ValidationError, model_validator
+
+from xsim import material
+from xsim.detector import Detector
+from xsim.errors import SceneError, nearest_names
+from xsim.geometry import Geometry, View
+from xsim.mesh import Mesh, MeshBody, read_mesh
+from xsim.primitive import BodyBase, Box, Cylinder, Solid, Sphere, StepWedge
+from xsim.resources import package_directory
+from xsim.schema import Number, Positive, StrictModel, first_problem
+from xsim.source import Source
+
+__all__ = ["Scene", "load_scene", "phantom_names", "phantom_path", "scene_from_dict"]
+
+SHAPES = ("box", "sphere", "cylinder", "step_wedge")
+
+
+def body_kind(value: Any) -> str:
+    """Which model reads a [[body]] table."""
+    if isinstance(value, BodyBase):
+        return "mesh" if isinstance(value, MeshBody) else str(getattr(value, "shape", ""))
+    shape = value.get("shape") if isinstance(value, dict) else None
+    if isinstance(value, dict) and "mesh" in value and shape is None:
+        return "mesh"
+    if shape is None:
+        raise ValueError(f"no shape and no mesh (a body needs one) use shape = one of {', '.join(SHAPES)}")
+    if shape not in SHAPES:
+        near = nearest_names(str(shape), SHAPES, 1)
+        raise ValueError(f"unknown shape {shape!r} ({'did you mean ' + near[0] if near else ', '.join(SHAPES)})")
+    return str(shape)
+
+
+Body: TypeAlias = Annotated[
+    Annotated[Box, Tag("box")]
+    | Annotated[Sphere, Tag("sphere")]
+    | Annotated[Cylinder, Tag("cylinder")]
+    | Annotated[StepWedge, Tag("step_wedge")]
+    | Annotated[MeshBody, Tag("mesh")],
+    Discriminator(body_kind),
+]
+
+
+class Acquisition(StrictModel):
+    """How the image is taken: exposure time, or the share of full scale that the open beam shall reach."""
+
+    exposure_s: Positive | None = None
+    target_gv: Annotated[Number, Positive] | None = None
+    state: Literal["raw"] = "raw"
+
+    @model_validator(mode="after")
+    def _one_exposure(self) -> Acquisition:
+        if self.exposure_s is not None and self.target_gv is not None:
+            raise ValueError("exposure_s and target_gv are both given (one fixes the other) keep one")
+        if self.target_gv is not None and self.target_gv > 1:
+            raise ValueError(f"target_gv is {self.target_gv} (a share of full scale) use 0 to 1")
+        return self
+
+
+class Scene(StrictModel):
+    """A radiographic station and the part in it. See ``docs/scene.md`` for every field."""
+
+    source: Source
+    geometry: Geometry = Geometry()
+    acquisition: Acquisition = Acquisition(target_gv=0.7)
+    detector: Detector
+    body: tuple[Body, ...] = ()
+    _directory: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="after")
+    def _detector_behind_object(self) -> Scene:
+        sod, sdd = self.geometry.sod_mm, self.geometry.sdd_mm
+        if sdd <= sod:
+            raise ValueError(
+                f"detector is not behind the object (sdd_mm = {sdd:g}, sod_mm = {sod:g}) "
+                "use an sdd_mm greater than sod_mm"
+            )
+        return self
+
+    @property
+    def directory(self) -> Path:
+        """Folder that mesh and table paths are relative to."""
+        return self._directory
+
+    @property
+    def view(self) -> View:
+        """Rays of the detector's pixels."""
+        camera = self.detector
+        return View.flat_panel(self.geometry, camera.rows, camera.columns, camera.pitch_mm)
+
+    def body_name(self, index: int) -> str:
+        """Name of a body, or "body 3" by its place in the file."""
+        return self.body[index].name or f"body {index + 1}"
+
+    def by_rank(self) -> list[int]:
+        """Indices of the bodies, lowest rank first: by priority, then by place in the file."""
+        return sorted(range(len(self.body)), key=lambda k: (self.body[k].priority, k))
+
+    def mesh_of(self, body: MeshBody) -> Mesh:
+        """Surface of a mesh body, in its own frame."""
+        return read_mesh(self._directory / body.mesh, body.mesh_unit)
+
+    def corners(self, body: Body) -> np.ndarray:
+        """World points whose hull holds the body, float64 [point, 3] mm."""
+        if isinstance(body, Solid):
+            return body.bounds()
+        vertices = self.mesh_of(body).vertices
+        low, high = vertices.min(axis=0), vertices.max(axis=0)
+        choice = np.array(list(np.ndindex(2, 2, 2)))
+        return body.to_world(np.where(choice, high, low))
+
+    def check(self) -> None:
+        """Refuse what cannot be simulated: unknown materials, unreadable meshes, a body around the source.
+
+        Raises
+        ------
+        XsimError
+            One line that names the body.
+        """
+        self.source.photons()
+        material.resolve(self.detector.scintillator.material)
+        for index, body in enumerate(self.body):
+            material.resolve(body.material)
+            if isinstance(body, MeshBody):
+                self.mesh_of(body)
+            self._check_place(index, body)
+
+    def _check_place(self, index: int, body: Body) -> None:
+        source = self.view.source
+        if isinstance(body, Solid):
+            around = body.contains(source)
+        else:
+            corners = self.corners(body)
+            boxed = bool(((corners.min(axis=0) < source) & (source < corners.max(axis=0))).all())
+            around = boxed and self.mesh_of(body).contains(body.to_body(source))
+        if around:
+            raise SceneError(
+                f"the source is inside {self.body_name(index)!r} (sod_mm = {self.geometry.sod_mm:g}) "
+                "move the body or raise sod_mm"
+            )
+        fractions = self.view.project(self.corners(body))[:, 0]
+        if fractions.max() > 1.0:
+            raise SceneError(
+                f"{self.body_name(index)!r} reaches behind the detector "
+                f"(to {fractions.max() * self.geometry.sdd_mm:g} mm from the source) raise sdd_mm or move it"
+            )
+
+
+def phantom_names() -> list[str]:
+    """Scenes that ship with the package; a corpus file among them has corpus in its name."""
+    return sorted(p.stem for p in package_directory("_phantoms").glob("*.toml"))
+
+
+def phantom_path(name: str) -> Path:
+    """File of a shipped scene or corpus.
+
+    Raises
+    ------
+    SceneError
+        There is none of that name; the message lists them.
+    """
+    if name not in phantom_names():
+        near = nearest_names(name, phantom_names(), 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(phantom_names())}"
+        raise SceneError(f"unknown phantom {name!r} ({hint})")
+    return package_directory("_phantoms") / f"{name}.toml"
+
+
+def load_scene(path: str | Path) -> Scene:
+    """Scene of a TOML file, or of a shipped phantom by ``"phantom:NAME"``.
+
+    Raises
+    ------
+    SceneError
+        The file is missing, does not parse, or holds what no station can do. One line.
+    """
+    text = str(path)
+    file = phantom_path(text.removeprefix("phantom:")) if text.startswith("phantom:") else Path(path)
+    try:
+        mapping = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SceneError(
+            f"scene {file} not found (no such file) try: xsim init, or phantom:{phantom_names()[0]}"
+        ) from None
+    except OSError as error:
+        raise SceneError(f"scene {file} not read ({error.strerror}) check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SceneError(f"scene {file} is no TOML ({error}) mend that place") from error
+    if "corpus" in mapping:
+        raise SceneError(f"{file} is a corpus file (it has [corpus]) use: datagen generate {file} OUT")
+    return scene_from_dict(mapping, file.parent)
+
+
+def scene_from_dict(mapping: Mapping[str, Any], directory: str | Path = ".") -> Scene:
+    """Scene of nested tables as a scene file has them.
+
+    Parameters
+    ----------
+    mapping : mapping
+        [source], [geometry], [acquisition], [detector], [[body]] under the keys of the file format.
+    directory : path
+        Folder that mesh and table paths are relative to.
+
+    Raises
+    ------
+    SceneError
+        The first fault found, with the key's place. One line.
+    XsimError
+        An unknown material, an unreadable mesh, a spectrum outside its model.
+    """
+    try:
+        scene = Scene.model_validate(dict(mapping))
+    except ValidationError as error:
+        raise SceneError(first_problem(error)) from None
+    scene._directory = Path(directory)
+    scene.source._directory = Path(directory)
+    scene.check()
+    warn_out_of_view(scene)
+    return scene
+
+
+def warn_out_of_view(scene: Scene) -> None:
+    """Warn of bodies that no ray of the detector can meet."""
+    view = scene.view
+    for index, body in enumerate(scene.body):
+        fraction, column, row = view.project(scene.corners(body)).T
+        if (fraction <= 0).any():
+            continue
+        column, row = column / fraction, row / fraction
+        beside = column.max() < 0 or column.min() > view.columns - 1
+        if beside or row.max() < 0 or row.min() > view.rows - 1:
+            warnings.warn(f"{scene.body_name(index)!r} is out of view (beside the detector)", stacklevel=3)

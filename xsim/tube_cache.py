@@ -1,0 +1,148 @@
+"""Tube spectra from spekpy, when it is installed, kept on disk since each takes 0.3 to 4 s.
+
+spekpy is optional (extra ``spectra``): it brings matplotlib and takes two seconds to import, so it
+is imported only where a spectrum is not in the cache yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from xsim.errors import SpectrumError
+from xsim.tube import Emission, Floats, bin_edges_kev
+from xsim.units import MM2_PER_CM2
+
+__all__ = ["cache_directory", "emission_from_spekpy", "run_spekpy"]
+
+logger = logging.getLogger(__name__)
+
+FINE_BIN_KEV: Final = 0.1
+LOWEST_KV: Final = 10.0
+#: Highest voltage that spekpy's electron tables reach, by target.
+HIGHEST_KV: Final = {
+    "W": 500.0, "Cr": 50.0, "Cu": 50.0, "Mo": 50.0, "Rh": 50.0, "Ag": 50.0, "Au": 50.0
+}  # fmt: skip
+ANGLES_DEG: Final = (1.0, 89.0)
+
+
+def emission_from_spekpy(voltage_kv: float, target: str, anode_angle_deg: float) -> Emission:
+    """Bare reflection target by spekpy (casim, central ray), from the cache where it is there.
+
+    Raises
+    ------
+    SpectrumError
+        Target, voltage or angle outside spekpy's tables; spekpy is not installed.
+    """
+    _check(voltage_kv, target, anode_angle_deg)
+    try:
+        version = importlib.metadata.version("spekpy")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise SpectrumError(
+            f"target {target} by spekpy (it is not installed; the grid is W, 10-500 kV, 6-30 "
+            "degrees) pip install 'xsim[spectra]'"
+        ) from error
+    setting = {
+        "layout": 1, "spekpy": version, "physics": "casim", "bin_kev": FINE_BIN_KEV,
+        "target": target, "voltage_kv": float(voltage_kv), "angle_deg": float(anode_angle_deg),
+    }  # fmt: skip
+    name = hashlib.sha256(json.dumps(setting, sort_keys=True).encode()).hexdigest()[:32]
+    path = cache_directory() / f"{name}.npz"
+    emission = _read(path, voltage_kv)
+    if emission is None:
+        emission = run_spekpy(voltage_kv, target, anode_angle_deg)
+        _write(path, emission, json.dumps(setting))
+    return emission
+
+
+def run_spekpy(voltage_kv: float, target: str, anode_angle_deg: float) -> Emission:
+    """Compute a bare target with spekpy, past the cache."""
+    import spekpy
+
+    model = spekpy.Spek(
+        kvp=voltage_kv, th=anode_angle_deg, dk=FINE_BIN_KEV, targ=target, physics="casim"
+    )
+    energy, continuum = model.get_spectrum(char=False)
+    _, lines = model.get_spectrum(brem=False)
+    return _gather(voltage_kv, energy, continuum / MM2_PER_CM2, lines / MM2_PER_CM2)
+
+
+def _gather(voltage_kv: float, energy_kev: Floats, continuum: Floats, lines: Floats) -> Emission:
+    """Average the continuum [fine] over 1 keV bins; keep the fine bins that hold lines."""
+    edges = bin_edges_kev(voltage_kv)
+    fine_edges = np.append(energy_kev - 0.5 * FINE_BIN_KEV, voltage_kv)
+    running = np.concatenate(([0.0], np.cumsum(continuum * np.diff(fine_edges))))
+    held = lines > 0.0
+    return Emission(
+        voltage_kv=voltage_kv,
+        continuum=np.diff(np.interp(edges, fine_edges, running)) / np.diff(edges),
+        line_energy_kev=energy_kev[held],
+        line_photons=lines[held] * FINE_BIN_KEV,
+    )
+
+
+def cache_directory() -> Path:
+    """Where this platform keeps what can be made again."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "xsim" / "spectra"
+
+
+def _check(voltage_kv: float, target: str, anode_angle_deg: float) -> None:
+    if target not in HIGHEST_KV:
+        raise SpectrumError(f"target {target!r} (spekpy models {', '.join(HIGHEST_KV)})")
+    if not LOWEST_KV <= voltage_kv <= HIGHEST_KV[target]:
+        raise SpectrumError(
+            f"voltage_kv {voltage_kv:g} (spekpy models {target} targets from {LOWEST_KV:g} to "
+            f"{HIGHEST_KV[target]:g} kV) choose one inside, or give a spectrum table"
+        )
+    if not ANGLES_DEG[0] <= anode_angle_deg <= ANGLES_DEG[1]:
+        raise SpectrumError(
+            f"anode_angle_deg {anode_angle_deg:g} (a reflection target has "
+            f"{ANGLES_DEG[0]:g} to {ANGLES_DEG[1]:g} degrees)"
+        )
+
+
+def _read(path: Path, voltage_kv: float) -> Emission | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return Emission(
+                voltage_kv, stored["continuum"], stored["line_energy_kev"], stored["line_photons"]
+            )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        logger.info("tube spectrum %s is computed again (%s)", path, error)
+        return None
+
+
+def _write(path: Path, emission: Emission, setting: str) -> None:
+    """Write whole or not at all: other processes may read the same name meanwhile."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "wb") as stream:
+            np.savez(
+                stream,
+                setting=np.array(setting),
+                continuum=emission.continuum,
+                line_energy_kev=emission.line_energy_kev,
+                line_photons=emission.line_photons,
+            )
+        Path(temporary).replace(path)
+    except OSError as error:  # a home that cannot be written costs time, not the result
+        logger.info("tube spectrum is not kept in %s (%s)", path.parent, error)
