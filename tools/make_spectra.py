@@ -1,9 +1,10 @@
-"""Make ``xsim/data/tungsten_reflection.npz``, the tube spectra shipped with the package, from spekpy.
+"""Make ``xsim/data/tungsten_reflection.npz``, the shipped tube spectra, from spekpy.
 
     python tools/make_spectra.py [OUTPUT]
 
-Takes about a quarter of an hour. Voltages are spaced by 1 kV at the bottom and by 4-5 % above, angles so that the way
-out of the target, 1/sin(angle), changes by 10-25 %; ``tests/test_spectrum.py`` holds the error this leaves.
+Takes about ten minutes. Voltages are spaced by 1 kV at the bottom, by 4-5 % above; angles so that
+the way out of the target, 1/sin(angle), changes by 10-25 %. What error that leaves is in the
+docstring of ``xsim.tube``, checked by ``tests/test_spectrum.py`` where spekpy is installed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 import spekpy
 from tqdm import tqdm
 
-from xsim.tube import Emission, emission_from_spekpy
+from xsim.tube import Emission
+from xsim.tube_cache import run_spekpy
 
 VOLTAGES_KV = [
     *range(10, 40),
@@ -32,11 +34,8 @@ ANGLES_DEG = [6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 22.0, 25.0, 30.
 def main(output: Path) -> None:
     """Run every node and write the arrays that ``xsim.tube`` reads."""
     nodes = [(angle, voltage) for angle in ANGLES_DEG for voltage in VOLTAGES_KV]
-    emissions = [emission_from_spekpy(float(v), "W", a) for a, v in tqdm(nodes, unit="spectrum")]
-    per_angle = [
-        emissions[start : start + len(VOLTAGES_KV)]
-        for start in range(0, len(emissions), len(VOLTAGES_KV))
-    ]
+    emissions = [run_spekpy(float(v), "W", a) for a, v in tqdm(nodes, unit="spectrum")]
+    per_angle = [emissions[start : start + len(VOLTAGES_KV)] for start in range(0, len(emissions), len(VOLTAGES_KV))]
     line_energy = np.unique(np.concatenate([line_centres(e) for e in emissions]))
     np.savez_compressed(
         output,
@@ -45,18 +44,14 @@ def main(output: Path) -> None:
         voltage_kv=np.array(VOLTAGES_KV, dtype=np.int64),
         anode_angle_deg=np.array(ANGLES_DEG),
         # [angle, node after node, each with its voltage - 1 bins]
-        continuum=np.array(
-            [np.concatenate([e.continuum for e in row]) for row in per_angle], np.float32
-        ),
+        continuum=np.array([np.concatenate([e.continuum for e in row]) for row in per_angle], np.float32),
         line_energy_kev=line_energy,
-        line_photons=np.array(
-            [[lines_on(line_energy, e) for e in row] for row in per_angle], np.float32
-        ),
+        line_photons=np.array([[lines_on(line_energy, e) for e in row] for row in per_angle], np.float32),
     )
 
 
 def line_centres(emission: Emission) -> np.ndarray:
-    """Line energies rounded to the hundredth of a keV, so that equal bins of different runs compare equal."""
+    """Line energies to the hundredth of a keV: equal bins of different runs compare equal."""
     return np.round(emission.line_energy_kev, 2)
 
 

@@ -11,8 +11,8 @@ from xsim import material
 from xsim.backend import Backend
 from xsim.geometry import View
 from xsim.projector import Projection
-from xsim.scintillator import absorbed_fraction
 from xsim.scene import Scene
+from xsim.scintillator import absorbed_fraction
 from xsim.units import REFERENCE_DISTANCE_MM
 
 __all__ = ["BeamWeights", "absorb", "beam_weights", "exposure_mas"]
@@ -55,14 +55,13 @@ def exposure_mas(scene: Scene, view: View) -> float:
     return max(wanted_adu, 0.0) / per_mas if per_mas > 0 else 0.0
 
 
-def absorb(
-    projection: Projection, view: View, weights: BeamWeights, backend: Backend
-) -> tuple[Any, Any]:
+def absorb(projection: Projection, view: View, weights: BeamWeights, backend: Backend) -> tuple[Any, Any]:
     """Mean and variance of the energy absorbed in each pixel.
 
     Returns
     -------
     signal, variance : float32 [row, column], keV and keV^2
+
     """
     xp = backend.xp
     table = material.attenuation_table(projection.materials, weights.energy_kev)

@@ -66,8 +66,6 @@ def address(array: Any) -> int:
     return int(array.data.ptr)
 
 
-
-
 class Backend(Protocol):
     """A machine that runs kernels over work items.
 
@@ -83,6 +81,7 @@ class Backend(Protocol):
         Whether crossing kernels take a pixel per item (GPU) or a tile (CPU).
     tile_shape : tuple of int or None
         Rows and columns of a tile; None for as many as the image has.
+
     """
 
     name: str
@@ -144,9 +143,7 @@ class CudaBackend:
         try:
             import cupy
         except ImportError as error:
-            raise BackendError(
-                f"no CUDA backend ({error}) install the extra: pip install 'xsim[cuda]'"
-            ) from error
+            raise BackendError(f"no CUDA backend ({error}) install the extra: pip install 'xsim[cuda]'") from error
         try:
             if cupy.cuda.runtime.getDeviceCount() == 0:
                 raise BackendError("no CUDA device (none found) use backend='cpu'")
@@ -234,6 +231,7 @@ def get_backend(name: str = "auto", threads: int | None = None, level: str | Non
     ------
     BackendError
         The machine asked for is not there.
+
     """
     if name == "cpu":
         return CpuBackend(threads, level)

@@ -1,7 +1,7 @@
-"""Compositions by name: elements, chemical formulas, the NIST catalogue in xraylib, and the names people use.
+"""Compositions by name: elements, formulas, the NIST catalogue in xraylib, the names people use.
 
-The common names, their densities and where those come from are in ``data/materials.toml``. Composition means fractions
-by weight; a formula has no density, everything else has one.
+The common names, their densities and where those come from are in ``data/materials.toml``. A
+composition is fractions by weight; a formula has no density, everything else has one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HEAVIEST_ELEMENT: Final = 98
 
 
 class Composition(NamedTuple):
-    """Fractions by weight, by atomic number, under a name; the density where the name implies one."""
+    """Fractions by weight, by atomic number; the density where the name implies one."""
 
     name: str
     fractions: dict[int, float]
@@ -40,7 +40,10 @@ class Composition(NamedTuple):
 
 
 def find(text: str) -> Composition:
-    """Element symbol, then common and NIST names, then formula: "Co" is cobalt before "CO" is carbon monoxide."""
+    """Look up a symbol, then common and NIST names in any letter case, then a formula.
+
+    So "Co" is cobalt and "CO" carbon monoxide.
+    """
     entry = elements().get(text) or _names().get(_fold(text))
     if entry is not None:
         return entry
@@ -49,9 +52,7 @@ def find(text: str) -> Composition:
     except MaterialError as error:
         near = ", ".join(nearest_names(text, [*elements(), *_display_names()]))
         advice = f"nearest: {near}" if near else "give {formula, density_g_cm3} or {mixture, ...}"
-        raise MaterialError(
-            f"unknown material {text!r} (no such element, name or formula) {advice}"
-        ) from error
+        raise MaterialError(f"unknown material {text!r} (no such element, name or formula) {advice}") from error
 
 
 def parse_formula(formula: str) -> Composition:
@@ -65,22 +66,18 @@ def parse_formula(formula: str) -> Composition:
     atoms = parsed["nAtoms"]
     fractions = dict(zip(parsed["Elements"], parsed["massFractions"], strict=True))
     if len(atoms) > 1 and abs(math.fsum(atoms) - 1.0) < 1e-3:
-        shares = ", ".join(
-            f"{xraylib.AtomicNumberToSymbol(z)} {w:.3g}" for z, w in fractions.items()
-        )
+        shares = ", ".join(f"{xraylib.AtomicNumberToSymbol(z)} {w:.3g}" for z, w in fractions.items())
         warnings.warn(
-            f"formula {formula!r} is read as atom ratios (by weight {shares}) write mixture = {{...}} for parts by "
-            "weight, or whole subscripts for atoms",
+            f"formula {formula!r} is read as atom ratios (by weight {shares}) write "
+            "mixture = {...} for parts by weight, or whole subscripts for atoms",
             stacklevel=4,
         )
     return Composition(formula, fractions, None)
 
 
 def misspelt_element(formula: str) -> str | None:
-    """The element whose symbol ``formula`` spells in the wrong letter case: Co for "CO", Pb for "PB"."""
-    return next(
-        (s for s in elements() if s.casefold() == formula.casefold() and s != formula), None
-    )
+    """The element whose symbol ``formula`` is in the wrong letter case: Co for "CO"."""
+    return next((s for s in elements() if s.casefold() == formula.casefold() and s != formula), None)
 
 
 def _fold(name: str) -> str:
@@ -90,12 +87,13 @@ def _fold(name: str) -> str:
 
 @functools.cache
 def elements() -> dict[str, Composition]:
-    """Hydrogen to californium by symbol, with xraylib's densities (graphite's is 2.0: ask for "graphite" instead)."""
+    """Hydrogen to californium by symbol, with xraylib's densities.
+
+    Carbon's is 2.0: "graphite" and "diamond" are names of their own.
+    """
     numbers = range(1, HEAVIEST_ELEMENT + 1)
     symbols = {z: str(xraylib.AtomicNumberToSymbol(z)) for z in numbers}
-    return {
-        s: Composition(s, {z: 1.0}, float(xraylib.ElementDensity(z))) for z, s in symbols.items()
-    }
+    return {s: Composition(s, {z: 1.0}, float(xraylib.ElementDensity(z))) for z, s in symbols.items()}
 
 
 @functools.cache
@@ -107,11 +105,7 @@ def _common() -> dict[str, Any]:
 @functools.cache
 def _display_names() -> list[str]:
     """Every name but the symbols, as it is written."""
-    names = [
-        name
-        for entry in _common()["material"]
-        for name in (entry["name"], *entry.get("aliases", ()))
-    ]
+    names = [name for entry in _common()["material"] for name in (entry["name"], *entry.get("aliases", ()))]
     names += [name for spellings in _common()["element_names"].values() for name in spellings]
     return [*names, *xraylib.GetCompoundDataNISTList()]
 

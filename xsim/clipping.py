@@ -16,7 +16,13 @@ SUBPIXELS = 4096
 
 # A homogeneous point (w, w column, w row) is kept where plane @ point + offset >= 0.
 PLANES = np.array(
-    [[1, 0, 0], [GUARD_BAND_PX, -1, 0], [GUARD_BAND_PX, 1, 0], [GUARD_BAND_PX, 0, -1], [GUARD_BAND_PX, 0, 1]]
+    [
+        [1, 0, 0],
+        [GUARD_BAND_PX, -1, 0],
+        [GUARD_BAND_PX, 1, 0],
+        [GUARD_BAND_PX, 0, -1],
+        [GUARD_BAND_PX, 0, 1],
+    ]
 )
 OFFSETS = np.array([-NEAR_FRACTION, 0.0, 0.0, 0.0, 0.0])
 
@@ -42,6 +48,7 @@ def clip_faces(
     -------
     screen, faces, parents
         Positions with the new points behind the old ones, int32 triangles into them, and each one's face.
+
     """
     touched = outside[faces].any(axis=1)
     points = view.project(vertices)
@@ -91,4 +98,4 @@ def cut_edge(a: np.ndarray, b: np.ndarray, plane: np.ndarray, offset: float) -> 
     if tuple(b) < tuple(a):
         a, b = b, a
     da, db = plane @ a + offset, plane @ b + offset
-    return a + (da / (da - db)) * (b - a)
+    return np.asarray(a + (da / (da - db)) * (b - a))

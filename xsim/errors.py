@@ -1,7 +1,7 @@
 """What can go wrong, by whose input it was.
 
-Every message is one line, "problem (why) suggestion", with the offending value in it. Each kind is also the builtin
-that a caller would expect, so ``except ValueError`` works without knowing this module.
+Every message is one line, "problem (why) suggestion", with the offending value in it. Each kind is
+also the builtin that a caller would expect: ``except ValueError`` works without this module.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class ModelError(XsimError, ValueError):
 
 
 def nearest_names(name: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Known names most like ``name``, best first, letter case aside; empty when nothing is like it."""
+    """Known names most like ``name``, best first, letter case aside; maybe none."""
     by_folded: dict[str, str] = {}
     for candidate in known:
         by_folded.setdefault(candidate.casefold(), candidate)
@@ -70,5 +70,5 @@ def nearest_names(name: str, known: Iterable[str], count: int = 3) -> list[str]:
 
 
 def one_line(error: BaseException) -> str:
-    """Text of another library's exception folded onto one line, its class name when it says nothing."""
+    """Text of another library's exception on one line; its class name when it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -28,12 +28,13 @@ def rotation_matrix(rotation_deg: tuple[float, float, float]) -> np.ndarray:
     Returns
     -------
     float64 [3, 3]; body coordinates to world coordinates.
+
     """
     (cx, cy, cz), (sx, sy, sz) = np.cos(np.deg2rad(rotation_deg)), np.sin(np.deg2rad(rotation_deg))
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return about_z @ about_y @ about_x
+    return np.asarray(about_z @ about_y @ about_x)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class View:
     origin, column, row : float64 [3] mm
         Source to the centre of pixel (0, 0), and the steps to the next column and row.
     rows, columns : int
+
     """
 
     source: np.ndarray
@@ -73,7 +75,12 @@ class View:
         """The same view with a frame of this many pixels around it."""
         origin = self.origin - pixels * (self.column + self.row)
         return View(
-            self.source, origin, self.column, self.row, self.rows + 2 * pixels, self.columns + 2 * pixels
+            self.source,
+            origin,
+            self.column,
+            self.row,
+            self.rows + 2 * pixels,
+            self.columns + 2 * pixels,
         )
 
     @property
@@ -108,4 +115,4 @@ class View:
     def project(self, points_mm: np.ndarray) -> np.ndarray:
         """Points [..., 3] mm to (fraction, fraction * column, fraction * row), float64 [..., 3]."""
         h = self.homography
-        return np.asarray(points_mm) @ h[:, :3].T + h[:, 3]
+        return np.asarray(np.asarray(points_mm) @ h[:, :3].T + h[:, 3])

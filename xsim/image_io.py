@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,15 @@ import tifffile
 from xsim.errors import OutputError
 from xsim.radiograph import Radiograph
 
-__all__ = ["display", "read_tiff", "write_png", "write_radiograph", "write_tiff"]
+__all__ = [
+    "check_folder",
+    "display",
+    "file_names",
+    "read_tiff",
+    "write_png",
+    "write_radiograph",
+    "write_tiff",
+]
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -25,6 +33,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     ------
     OutputError
         The folder is missing, full or read-only.
+
     """
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
@@ -66,6 +75,7 @@ def read_tiff(path: str | Path) -> tuple[np.ndarray, dict[str, Any]]:
     ------
     OutputError
         The file is missing or no TIFF.
+
     """
     try:
         with tifffile.TiffFile(path) as tiff:
@@ -88,11 +98,12 @@ def display(image: np.ndarray, low_percent: float = 0.5, high_percent: float = 9
     Returns
     -------
     uint8 [row, column]; bright is much radiation.
+
     """
     level = np.log(np.maximum(image.astype(np.float64) - min(0.0, float(image.min())), 1.0))
     low, high = np.percentile(level, [low_percent, high_percent])
     scaled = (level - low) / max(high - low, 1e-9)
-    return (255 * np.clip(scaled, 0, 1)).astype(np.uint8)
+    return np.asarray(255 * np.clip(scaled, 0, 1), np.uint8)
 
 
 def write_png(path: str | Path, picture: np.ndarray) -> None:
@@ -102,35 +113,75 @@ def write_png(path: str | Path, picture: np.ndarray) -> None:
     write_whole(Path(path), lambda target: Image.fromarray(picture).save(target, format="PNG"))
 
 
-def write_radiograph(folder: Path, image: Radiograph, toml: str | None = None) -> list[Path]:
+def check_folder(folder: Path) -> None:
+    """Make a folder for results, or say why that cannot be, before the work is done.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made or written to.
+
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(f"{folder} not writable ({error.strerror or error}) choose another folder") from error
+
+
+def file_names() -> list[str]:
+    """Files that ``write_radiograph`` writes."""
+    return [
+        "noisy.tif",
+        "clean.tif",
+        "noise.tif",
+        "expected.tif",
+        "labels.tif",
+        "valid.tif",
+        "preview.png",
+    ]
+
+
+def write_radiograph(
+    folder: Path, image: Radiograph, toml: str | None = None, frames: Sequence[Radiograph] = ()
+) -> list[Path]:
     """Write every image of a radiograph into a folder, and ``preview.png``.
 
     noisy.tif is uint16 for a camera and float32 for the ideal response; clean, noise and expected are float32,
     labels uint16, valid uint8. Each TIFF carries the whole scene and seed.
 
+    Parameters
+    ----------
+    folder : Path
+    image : Radiograph
+    toml : str, optional
+        Text of the scene file, kept beside the images.
+    frames : sequence of Radiograph, optional
+        Frames of the same scene: noisy, noise and valid become stacks [frame, row, column].
+
     Returns
     -------
     list of the files written
+
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} not made ({error.strerror or error}) choose another folder") from error
+    check_folder(folder)
     camera = image.metadata.get("adc_bits") is not None
+    many = list(frames) if len(frames) > 1 else []
+    stack = {k: np.stack([getattr(f, k) for f in many or [image]]) for k in ("noisy", "noise", "valid")}
+    stack = stack if many else {k: v[0] for k, v in stack.items()}
     images = {
-        "noisy": image.noisy.astype(np.uint16) if camera else image.noisy,
+        "noisy": stack["noisy"].astype(np.uint16) if camera else stack["noisy"],
         "clean": image.clean,
-        "noise": image.noise,
+        "noise": stack["noise"],
         "expected": image.expected,
         "labels": image.labels,
-        "valid": image.valid.astype(np.uint8),
+        "valid": stack["valid"].astype(np.uint8),
     }
     for name, pixels in images.items():
         write_tiff(folder / f"{name}.tif", pixels, {"image": name, **image.metadata})
     shown = image.noisy - np.float32(image.metadata["offset_adu"])
     write_png(folder / "preview.png", display(shown))
-    written = [folder / f"{name}.tif" for name in images] + [folder / "preview.png"]
     if toml is not None:
         write_whole(folder / "scene.toml", lambda target: target.write_text(toml, encoding="utf-8"))
-        written.append(folder / "scene.toml")
-    return written
+    return [folder / name for name in file_names()]

@@ -16,7 +16,7 @@ HOMOGRAPHY = np.dtype(("f8", 12))
 
 def layout(pointers: str, *fields: tuple[str, object]) -> np.dtype:
     """Aligned record: the named pointers, then the fields."""
-    return np.dtype([(name, POINTER) for name in pointers.split()] + list(fields), align=True)  # type: ignore[arg-type, misc]
+    return np.dtype([(name, POINTER) for name in pointers.split()] + list(fields), align=True)
 
 
 SOLID = layout(

@@ -1,15 +1,15 @@
 """Materials and how strongly they attenuate X-rays.
 
-Law: mu(E) = density * sum_i w_i (mu/rho)_i(E), with the weight fractions w_i of the elements; (mu/rho)_i is xraylib's
-``CS_Total`` (photoelectric, Compton and Rayleigh, with coherent scattering) from 0.1 to 800 keV. Against NIST SRD 126 it
-holds within 0.07 % off the edges, 10-800 keV. Its Kissel variant differs by up to 0.7 % and is never mixed in.
+mu(E) = density * sum_i w_i (mu/rho)_i(E), with the weight fractions w_i of elements; (mu/rho)_i is
+xraylib's ``CS_Total`` (photoelectric, Compton, Rayleigh), 0.1-800 keV. Off the edges it is within
+0.07 % of NIST SRD 126, 10-800 keV. Its Kissel variant differs by up to 0.7 % and is not mixed in.
 
-A material is written as an element ("Al"), a common name ("PMMA", "steel"; ``data/materials.toml`` has them with their
-sources), a NIST catalogue name in any letter case, or a mapping::
+A material is written as an element ("Al"), a common name ("PMMA", "steel": ``data/materials.toml``
+has them, with sources), a NIST catalogue name in any letter case, or a mapping::
 
-    {"name": "PMMA", "density_g_cm3": 1.17}                          a known material at another density
-    {"formula": "Gd2O2S", "density_g_cm3": 4.5}                      subscripts count atoms
-    {"mixture": {"Al": 0.96, "Cu": 0.04}, "density_g_cm3": 2.8}      parts by weight
+    {"name": "PMMA", "density_g_cm3": 1.17}                      a known one at another density
+    {"formula": "Gd2O2S", "density_g_cm3": 4.5}                  subscripts count atoms
+    {"mixture": {"Al": 0.96, "Cu": 0.04}, "density_g_cm3": 2.8}  parts by weight
 
 xraylib is imported here and in ``catalogue`` only.
 """
@@ -63,7 +63,7 @@ class Material:
     Attributes
     ----------
     name : str
-        What results call it; two materials of one name and different densities are told apart by it.
+        What results call it. `resolve` adds the density where it is not the usual one.
     weight_fractions : tuple of (atomic number, fraction by weight)
         Sum 1.
     density_g_cm3 : float
@@ -71,7 +71,9 @@ class Material:
     Raises
     ------
     MaterialError
-        A density or fraction that is not a positive finite number, an element outside 1-98, a sum other than 1.
+        A density or fraction that is not positive and finite, an element outside 1-98, a sum
+        other than 1.
+
     """
 
     name: str
@@ -83,14 +85,10 @@ class Material:
         for number, fraction in self.weight_fractions:
             _positive(fraction, f"weight fraction of element {number} in material {self.name!r}")
             if not 1 <= number <= HEAVIEST_ELEMENT:
-                raise MaterialError(
-                    f"element {number} in material {self.name!r} (tables hold 1 to {HEAVIEST_ELEMENT})"
-                )
+                raise MaterialError(f"element {number} in {self.name!r} (tables hold 1 to {HEAVIEST_ELEMENT})")
         total = math.fsum(fraction for _, fraction in self.weight_fractions)
         if abs(total - 1.0) > 1e-6:
-            raise MaterialError(
-                f"weight fractions of material {self.name!r} sum to {total:g} (must be 1)"
-            )
+            raise MaterialError(f"weight fractions of material {self.name!r} sum to {total:g} (must be 1)")
 
 
 def resolve(spec: Spec) -> Material:
@@ -100,6 +98,7 @@ def resolve(spec: Spec) -> Material:
     ------
     MaterialError
         Unknown name or formula (names the nearest known ones), missing or impossible density.
+
     """
     if isinstance(spec, Material):
         return spec
@@ -110,9 +109,7 @@ def resolve(spec: Spec) -> Material:
         return _material(name, fractions, density)
     if isinstance(spec, Mapping):
         return _resolve_mapping(spec)
-    raise MaterialError(
-        f"material {spec!r} (a {type(spec).__name__}) write a name or {{formula, density_g_cm3}}"
-    )
+    raise MaterialError(f"material {spec!r} (a {type(spec).__name__}) write a name or {{formula, density_g_cm3}}")
 
 
 def mass_attenuation(material: Material, energy_kev: ArrayLike) -> NDArray[np.float64]:
@@ -122,13 +119,14 @@ def mass_attenuation(material: Material, energy_kev: ArrayLike) -> NDArray[np.fl
     ------
     MaterialError
         An energy outside 0.1-800 keV, or not a number.
+
     """
     energy = np.asarray(energy_kev, dtype=np.float64)
     inside = (energy >= LOWEST_KEV) & (energy <= HIGHEST_KEV)
     if not inside.all():
         bad = float(energy[~inside].flat[0])
         raise MaterialError(
-            f"attenuation of {material.name} at {bad:g} keV (tables hold {LOWEST_KEV:g} to {HIGHEST_KEV:g} keV)"
+            f"attenuation of {material.name} at {bad:g} keV (the tables hold {LOWEST_KEV:g} to {HIGHEST_KEV:g} keV)"
         )
     key = np.ascontiguousarray(energy).tobytes()
     total = np.zeros(energy.size)
@@ -138,7 +136,9 @@ def mass_attenuation(material: Material, energy_kev: ArrayLike) -> NDArray[np.fl
 
 
 def attenuation(spec: Spec, energy_kev: ArrayLike) -> NDArray[np.float64]:
-    """Linear attenuation coefficient mu, 1/mm, of the shape of ``energy_kev``; raises as `resolve`, `mass_attenuation`.
+    """Linear attenuation coefficient mu, 1/mm, of the shape of ``energy_kev``.
+
+    Raises as `resolve` and `mass_attenuation` do.
 
     >>> round(float(attenuation("Al", 80.0)), 5)
     0.05442
@@ -148,13 +148,13 @@ def attenuation(spec: Spec, energy_kev: ArrayLike) -> NDArray[np.float64]:
 
 
 def attenuation_table(specs: Sequence[Spec], energy_kev: ArrayLike) -> NDArray[np.float64]:
-    """Linear attenuation coefficients, [material, energy] 1/mm, of several materials on one list of energies."""
+    """Linear attenuation coefficients of several materials, [material, energy] 1/mm."""
     energy = np.atleast_1d(np.asarray(energy_kev, dtype=np.float64))
     return np.array([attenuation(spec, energy) for spec in specs]).reshape(len(specs), energy.size)
 
 
 def edges_kev(spec: Spec, low_kev: float, high_kev: float) -> list[float]:
-    """K and L absorption edges between two energies, ascending, where mu jumps and a bin border belongs."""
+    """K and L absorption edges between two energies, ascending: where mu jumps."""
     edges = set()
     for number, _ in resolve(spec).weight_fractions:
         for shell in (xraylib.K_SHELL, xraylib.L1_SHELL, xraylib.L2_SHELL, xraylib.L3_SHELL):
@@ -206,9 +206,7 @@ def _composition(spec: Mapping[str, Any]) -> Composition:
 def _mix(parts: object) -> Composition:
     """Mixture by weight of anything that has a composition; parts need not sum to 1."""
     if not isinstance(parts, Mapping) or not parts:
-        raise MaterialError(
-            f"mixture {parts!r} (not a table) write mixture = {{Al = 0.96, Cu = 0.04}}"
-        )
+        raise MaterialError(f"mixture {parts!r} (not a table) write mixture = {{Al = 0.96, Cu = 0.04}}")
     fractions: dict[int, float] = {}
     for name, part in parts.items():
         share = _positive(part, f"part of {name!r} in the mixture")

@@ -42,6 +42,7 @@ class Mesh:
         Corners, counter-clockwise seen from outside.
     sha256 : str
         Of the file.
+
     """
 
     vertices: np.ndarray
@@ -73,6 +74,7 @@ def read_mesh(path: Path, unit: str | None) -> Mesh:
     ------
     MeshError
         The file is missing, unreadable, without triangles, or without a unit.
+
     """
     if not path.is_file():
         raise MeshError(f"mesh {path} not found (no such file) check the path; it is relative to the scene file")
@@ -104,9 +106,7 @@ def _load_surface(path: Path) -> Any:
     import trimesh
 
     try:
-        surface = trimesh.load_mesh(path, process=True, skip_materials=True)
-        if isinstance(surface, trimesh.Scene):
-            surface = surface.to_mesh()
+        surface: Any = trimesh.load_mesh(path, process=True, skip_materials=True)
     except Exception as error:  # trimesh raises whatever its parsers raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise MeshError(f"mesh {path.name} not read ({reason}) check the file") from error
@@ -116,8 +116,7 @@ def _load_surface(path: Path) -> Any:
 
 
 def _known_unit(name: str | None) -> str | None:
-    names = {"micron": "um", "millimeter": "mm", "centimeter": "cm", "meter": "m", "inch": "in", "inches": "in",
-             "millimeters": "mm", "meters": "m", "centimeters": "cm", "microns": "um", "foot": "ft", "feet": "ft"}  # fmt: skip
-    if name is None:
-        return None
-    return name if name in MM_PER_LENGTH_UNIT else names.get(name)
+    """Our name of the unit a 3MF file states in words."""
+    words = {"micron": "um", "millimeter": "mm", "centimeter": "cm", "meter": "m", "inch": "in", "foot": "ft"}
+    singular = {"inches": "inch", "feet": "foot"}.get(name or "", (name or "").removesuffix("s"))
+    return words.get(singular, name if name in MM_PER_LENGTH_UNIT else None)

@@ -30,11 +30,11 @@ class BodyBase(StrictModel):
 
     def to_world(self, points_mm: np.ndarray) -> np.ndarray:
         """Points in the body's frame to the world, float64 [..., 3] mm."""
-        return points_mm @ rotation_matrix(self.rotation_deg).T + np.asarray(self.position_mm)
+        return np.asarray(points_mm @ rotation_matrix(self.rotation_deg).T + np.asarray(self.position_mm))
 
     def to_body(self, points_mm: np.ndarray) -> np.ndarray:
         """World points to the body's frame, float64 [..., 3] mm."""
-        return (np.asarray(points_mm) - np.asarray(self.position_mm)) @ rotation_matrix(self.rotation_deg)
+        return np.asarray((points_mm - np.asarray(self.position_mm)) @ rotation_matrix(self.rotation_deg))
 
 
 class Solid(BodyBase):
@@ -136,6 +136,7 @@ def solid_records(view: View, solids: list[tuple[int, Solid]]) -> np.ndarray:
     Returns
     -------
     structured [part]; see ``kernel_arguments.SOLID``.
+
     """
     rows = []
     for rank, body in solids:

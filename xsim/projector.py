@@ -9,7 +9,7 @@ import numpy as np
 
 from xsim import material
 from xsim.backend import Backend, get_backend
-from xsim.clipping import GUARD_BAND_PX, NEAR_FRACTION, clip_faces
+from xsim.clipping import NEAR_FRACTION, clip_faces
 from xsim.errors import MeshError
 from xsim.geometry import View
 from xsim.kernel_arguments import SOLID, TRIANGLE
@@ -37,6 +37,7 @@ class Projection:
         OR of 1 (open), 2 (flipped), 4 (shells of one body overlap).
     faulty_bodies : int32 [row, column]
         Rank of a faulty body; -1 where none.
+
     """
 
     materials: tuple[material.Material, ...]
@@ -71,6 +72,7 @@ def path_lengths(scene: Scene, backend: str = "auto", threads: int | None = None
     ------
     MeshError
         A mesh is open or flipped and the scene does not allow it.
+
     """
     machine = get_backend(backend, threads)
     found = project(scene, scene.view, machine)
@@ -127,9 +129,7 @@ def project(scene: Scene, view: View, backend: Backend) -> Projection:
     return found
 
 
-def resolve_block(
-    backend: Backend, crossings: dict[str, Any], resolved: dict[str, Any], row: int, end: int
-) -> None:
+def resolve_block(backend: Backend, crossings: dict[str, Any], resolved: dict[str, Any], row: int, end: int) -> None:
     """Count, fill and resolve the crossings of the rows [row, end)."""
     xp, columns = backend.xp, crossings["columns"]
     pixels = (end - row) * columns
@@ -230,6 +230,7 @@ def bin_by_tile(xp: Any, bounds: Any, tile: tuple[int, int], shape: tuple[int, i
     bounds : int [primitive, 4]
         column0, row0, column1, row1, inclusive; empty where the end is before the begin.
     tile, shape : rows and columns of a tile and of the image
+
     """
     grid_rows, grid_columns = -(-shape[0] // tile[0]), -(-shape[1] // tile[1])
     tiles = grid_rows * grid_columns
@@ -256,6 +257,7 @@ def report_faults(scene: Scene, faults: np.ndarray, faulty_bodies: np.ndarray) -
     ------
     MeshError
         Which body, how many rays, how to allow it.
+
     """
     import warnings
 
@@ -273,5 +275,6 @@ def report_faults(scene: Scene, faults: np.ndarray, faulty_bodies: np.ndarray) -
             )
         if nested:
             warnings.warn(
-                f"shells of mesh {name!r} overlap on {nested} rays (counted once there)", stacklevel=3
+                f"shells of mesh {name!r} overlap on {nested} rays (counted once there)",
+                stacklevel=3,
             )

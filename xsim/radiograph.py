@@ -43,6 +43,7 @@ class Radiograph:
     metadata : dict
         Scene, seed, frame and derived numbers; JSON-able. Variance of noisy = a_pixel_adu * x + b_adu2, x the raw
         value with its offset.
+
     """
 
     noisy: np.ndarray
@@ -65,6 +66,7 @@ class Exposure:
     mean_light : float32 [row, column] keV
     valid : uint8 [row, column]
     labels : uint16 [row, column]
+
     """
 
     scene: Scene
@@ -89,6 +91,7 @@ class Exposure:
             0 to 2^64 - 1. The same seed and frame give the same bytes.
         frame : int
             0 to 2^32 - 1; frames of one seed are independent.
+
         """
         check_seed(seed, frame)
         machine = self.backend
@@ -99,7 +102,10 @@ class Exposure:
         images = {name: machine.to_numpy(image) for name, image in found.items()}
         labels, good = machine.to_numpy(self.labels), machine.to_numpy(valid).astype(bool)
         return Radiograph(
-            **images, valid=good, labels=labels, metadata=self.metadata(seed, frame, images["noisy"], good)
+            **images,
+            valid=good,
+            labels=labels,
+            metadata=self.metadata(seed, frame, images["noisy"], good),
         )
 
     def metadata(self, seed: int, frame: int, noisy: np.ndarray, valid: np.ndarray) -> dict[str, Any]:
@@ -141,6 +147,7 @@ def simulate(
     ------
     XsimError
         The scene cannot be simulated; one line.
+
     """
     check_seed(seed, frame)
     return expose(scene, get_backend(backend, threads)).record(seed, frame)
@@ -152,9 +159,7 @@ def expose(scene: Scene, backend: Backend) -> Exposure:
     radius = kernel.shape[0] // 2
     view = scene.view.with_margin(radius)
     projection = project(scene, view, backend)
-    report_faults(
-        scene, backend.to_numpy(projection.faults), backend.to_numpy(projection.faulty_bodies)
-    )
+    report_faults(scene, backend.to_numpy(projection.faults), backend.to_numpy(projection.faulty_bodies))
     mas = exposure_mas(scene, scene.view)
     weights = beam_weights(scene, scene.view, mas)
     signal, variance = absorb(projection, view, weights, backend)

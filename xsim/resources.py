@@ -16,6 +16,7 @@ def package_directory(name: str) -> Path:
     ------
     BackendError
         It is not there: the package runs from a source tree that was never installed.
+
     """
     import xsim
 

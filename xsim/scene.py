@@ -27,18 +27,22 @@ SHAPES = ("box", "sphere", "cylinder", "step_wedge")
 
 
 def body_kind(value: Any) -> str:
-    """Which model reads a [[body]] table."""
+    """Which model reads a [[body]] table: its shape, or "mesh"."""
     if isinstance(value, BodyBase):
         return "mesh" if isinstance(value, MeshBody) else str(getattr(value, "shape", ""))
-    shape = value.get("shape") if isinstance(value, dict) else None
-    if isinstance(value, dict) and "mesh" in value and shape is None:
-        return "mesh"
+    return str(value.get("shape", "mesh")) if isinstance(value, dict) else "mesh"
+
+
+def check_shape(table: Any) -> None:
+    """Name the nearest shape where a [[body]] has an unknown one."""
+    if not isinstance(table, dict) or ("mesh" in table and "shape" not in table):
+        return
+    shape = table.get("shape")
     if shape is None:
-        raise ValueError(f"no shape and no mesh (a body needs one) use shape = one of {', '.join(SHAPES)}")
+        raise ValueError(f"a body has no shape and no mesh (it needs one) use shape = one of {', '.join(SHAPES)}")
     if shape not in SHAPES:
         near = nearest_names(str(shape), SHAPES, 1)
-        raise ValueError(f"unknown shape {shape!r} ({'did you mean ' + near[0] if near else ', '.join(SHAPES)})")
-    return str(shape)
+        raise ValueError(f"unknown shape {shape!r} (did you mean {near[0] if near else ' or '.join(SHAPES)!r}?)")
 
 
 Body: TypeAlias = Annotated[
@@ -76,6 +80,13 @@ class Scene(StrictModel):
     detector: Detector
     body: tuple[Body, ...] = ()
     _directory: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_shapes(cls, data: Any) -> Any:
+        for table in data.get("body", ()) if isinstance(data, dict) else ():
+            check_shape(table)
+        return data
 
     @model_validator(mode="after")
     def _detector_behind_object(self) -> Scene:
@@ -126,6 +137,7 @@ class Scene(StrictModel):
         ------
         XsimError
             One line that names the body.
+
         """
         self.source.photons()
         material.resolve(self.detector.scintillator.material)
@@ -168,6 +180,7 @@ def phantom_path(name: str) -> Path:
     ------
     SceneError
         There is none of that name; the message lists them.
+
     """
     if name not in phantom_names():
         near = nearest_names(name, phantom_names(), 1)
@@ -183,6 +196,7 @@ def load_scene(path: str | Path) -> Scene:
     ------
     SceneError
         The file is missing, does not parse, or holds what no station can do. One line.
+
     """
     text = str(path)
     file = phantom_path(text.removeprefix("phantom:")) if text.startswith("phantom:") else Path(path)
@@ -217,6 +231,7 @@ def scene_from_dict(mapping: Mapping[str, Any], directory: str | Path = ".") -> 
         The first fault found, with the key's place. One line.
     XsimError
         An unknown material, an unreadable mesh, a spectrum outside its model.
+
     """
     try:
         scene = Scene.model_validate(dict(mapping))

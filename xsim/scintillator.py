@@ -33,13 +33,14 @@ def absorbed_fraction(detector: Detector, energy_kev: np.ndarray) -> np.ndarray:
     Returns
     -------
     float64 [energy]
+
     """
     if detector.response == "ideal":
         return np.ones_like(energy_kev)
     screen = detector.scintillator
     areal_g_cm2 = screen.areal_density_mg_cm2 / 1000.0
     mass = material.mass_attenuation(material.resolve(screen.material), energy_kev)
-    return -np.expm1(-mass * areal_g_cm2)
+    return np.asarray(-np.expm1(-mass * areal_g_cm2))
 
 
 def light_kernel(detector: Detector) -> np.ndarray:
@@ -51,6 +52,7 @@ def light_kernel(detector: Detector) -> np.ndarray:
     Returns
     -------
     float32 [2 radius + 1, 2 radius + 1], sum 1; radius 0 where nothing spreads.
+
     """
     if detector.response == "ideal" or detector.scintillator.light_spread_h_mm2 == 0:
         return np.ones((1, 1), np.float32)
@@ -73,7 +75,7 @@ def _light_kernel(h_mm2: float, pitch_mm: float) -> np.ndarray:
     size = 2 * radius + 1
     kernel = np.einsum("ipjq,p,q->ij", density.reshape(size, 16, size, 16), weights / 2, weights / 2)
     kernel[radius, radius] = _centre_share(scale)
-    kernel = (kernel / kernel.sum()).astype(np.float32)
+    kernel = np.asarray(kernel / kernel.sum(), np.float32)
     kernel.setflags(write=False)
     return kernel
 
@@ -83,7 +85,10 @@ def _centre_share(scale: float) -> float:
     from scipy.special import k0
 
     nodes, weights = np.polynomial.legendre.leggauss(48)
-    u, v = 0.25 * (nodes + 1), 0.5 * (nodes + 1)  # x = u in [0, 1/2], y = u v: the factor u tames the pole
+    u, v = (
+        0.25 * (nodes + 1),
+        0.5 * (nodes + 1),
+    )  # x = u in [0, 1/2], y = u v: the factor u tames the pole
     density = k0(u[:, None] * np.hypot(1.0, v[None, :]) / scale) / (2 * np.pi * scale**2)
     return float(8 * np.einsum("ij,i,j->", density * u[:, None], 0.25 * weights, 0.5 * weights))
 

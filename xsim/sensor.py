@@ -47,6 +47,7 @@ def readout_of(detector: Detector, greatest_kev: float) -> Readout:
     greatest_kev : float
         Greatest mean signal of the image. The ideal response has no ADC: its grid is a power of two in keV, at least
         2^20 steps below this.
+
     """
     if detector.response == "ideal":
         step = 2.0 ** (math.ceil(math.log2(max(greatest_kev, 1e-30))) - 21)
@@ -55,12 +56,23 @@ def readout_of(detector: Detector, greatest_kev: float) -> Readout:
     top = float(2**sensor.adc_bits - 1)
     saturation = top if sensor.saturation_adu is None else min(float(int(sensor.saturation_adu)), top)
     return Readout(
-        sensor.gain_adu_per_kev, sensor.offset_adu, sensor.read_noise_adu, saturation, 1.0, CLEAN_STEP_ADU
+        sensor.gain_adu_per_kev,
+        sensor.offset_adu,
+        sensor.read_noise_adu,
+        saturation,
+        1.0,
+        CLEAN_STEP_ADU,
     )
 
 
 def record(
-    light: Any, mean_light: Any, valid: Any, readout: Readout, seed: int, frame: int, backend: Backend
+    light: Any,
+    mean_light: Any,
+    valid: Any,
+    readout: Readout,
+    seed: int,
+    frame: int,
+    backend: Backend,
 ) -> dict[str, Any]:
     """Read out one exposure.
 
@@ -74,6 +86,7 @@ def record(
     Returns
     -------
     dict with noisy, clean, noise, expected: float32 [row, column] ADU
+
     """
     xp = backend.xp
     images = {name: xp.empty(light.shape, np.float32) for name in ("noisy", "clean", "noise", "expected")}

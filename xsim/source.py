@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
-import xsim.spectrum as spectrum
 from xsim import material
 from xsim.schema import NonNegative, Positive, StrictModel
+from xsim.spectrum import Spectrum, monoenergetic, read_spectrum, tube_spectrum
 
 __all__ = ["Filter", "Source"]
 
@@ -47,15 +47,13 @@ class Source(StrictModel):
             )
         return self
 
-    def photons(self) -> spectrum.Spectrum:
+    def photons(self) -> Spectrum:
         """Spectrum behind the filters: photons per keV, mm2 and mAs at 1 m."""
         sheets = [(material.resolve(f.material), f.thickness_mm) for f in self.filters]
         if self.energy_kev is not None:
-            bare = spectrum.monoenergetic(self.energy_kev, self.photons_per_mm2_mas)
+            bare = monoenergetic(self.energy_kev, self.photons_per_mm2_mas)
             return bare.filtered(sheets)
         if self.spectrum is not None:
-            return spectrum.read_spectrum(self._directory / self.spectrum).filtered(sheets)
+            return read_spectrum(self._directory / self.spectrum).filtered(sheets)
         assert self.voltage_kv is not None
-        return spectrum.tube_spectrum(
-            self.voltage_kv, self.target, self.anode_angle_deg, sheets, model=self.model
-        )
+        return tube_spectrum(self.voltage_kv, self.target, self.anode_angle_deg, sheets, model=self.model)

@@ -51,6 +51,7 @@ class Emission:
     continuum : float64 [bin]
         Photons per keV in the bins of `bin_edges_kev`.
     line_energy_kev, line_photons : float64 [line]
+
     """
 
     voltage_kv: float
@@ -85,6 +86,7 @@ def emission_from_grid(voltage_kv: float, anode_angle_deg: float) -> Emission:
     ------
     SpectrumError
         Voltage or angle outside the grid.
+
     """
     grid = _grid()
     grid.check(voltage_kv, anode_angle_deg)
@@ -153,8 +155,7 @@ class _Grid:
         share = float((wanted - path[below]) / (path[below + 1] - path[below]))
         # Weighted geometric mean, which unlike the logarithm takes lines that are not excited.
         continuum, lines = (
-            table[below] ** (1 - share) * table[below + 1] ** share
-            for table in (self.continuum, self.line_photons)
+            table[below] ** (1 - share) * table[below + 1] ** share for table in (self.continuum, self.line_photons)
         )
         return continuum, lines
 

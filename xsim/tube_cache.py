@@ -43,6 +43,7 @@ def emission_from_spekpy(voltage_kv: float, target: str, anode_angle_deg: float)
     ------
     SpectrumError
         Target, voltage or angle outside spekpy's tables; spekpy is not installed.
+
     """
     _check(voltage_kv, target, anode_angle_deg)
     try:
@@ -69,9 +70,7 @@ def run_spekpy(voltage_kv: float, target: str, anode_angle_deg: float) -> Emissi
     """Compute a bare target with spekpy, past the cache."""
     import spekpy
 
-    model = spekpy.Spek(
-        kvp=voltage_kv, th=anode_angle_deg, dk=FINE_BIN_KEV, targ=target, physics="casim"
-    )
+    model = spekpy.Spek(kvp=voltage_kv, th=anode_angle_deg, dk=FINE_BIN_KEV, targ=target, physics="casim")
     energy, continuum = model.get_spectrum(char=False)
     _, lines = model.get_spectrum(brem=False)
     return _gather(voltage_kv, energy, continuum / MM2_PER_CM2, lines / MM2_PER_CM2)
@@ -120,9 +119,7 @@ def _check(voltage_kv: float, target: str, anode_angle_deg: float) -> None:
 def _read(path: Path, voltage_kv: float) -> Emission | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return Emission(
-                voltage_kv, stored["continuum"], stored["line_energy_kev"], stored["line_photons"]
-            )
+            return Emission(voltage_kv, stored["continuum"], stored["line_energy_kev"], stored["line_photons"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -1,7 +1,7 @@
-"""Units: lengths mm, energies keV, times s, currents mA, voltages kV, densities g/cm3, angles degree, pixel values ADU.
+"""Units: mm, keV, s, mA, kV, g/cm3, degree, ADU.
 
-Values are converted once, where they enter or leave; in between no number changes its unit. Quantities in other units
-carry the unit in their name.
+Values are converted once, where they enter or leave; in between no number changes its unit. A
+quantity in another unit says so in its name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MM2_PER_CM2: Final = 100.0
 #: Exact since the 2019 SI: the elementary charge, times 1000 V.
 JOULE_PER_KEV: Final = 1.602176634e-16
 
-#: Spectra are stated at this distance from the focal spot; elsewhere they scale with its inverse square.
+#: Spectra are stated at this distance from the focal spot; elsewhere the inverse square holds.
 REFERENCE_DISTANCE_MM: Final = 1000.0
 
 #: Unit names a mesh or volume file may be declared in.

@@ -1,0 +1,45 @@
+# Every target makes the virtual environment it needs; nothing else is asked of the machine but Python 3.11+, a C++17
+# compiler and make. TORCH and TORCH_INDEX pick the torch build: the pinned CPU one by default.
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+OUT ?= demo-out
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test test-all check bench gpu clean
+
+# torch first and by its exact version: a bare name may bring gigabytes of CUDA.
+$(VENV)/.ready: pyproject.toml kernels/CMakeLists.txt $(wildcard kernels/*.h kernels/*.cpp) $(wildcard phantoms/*)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet "$(TORCH)" $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(PIP) install --quiet "scikit-build-core>=0.11" cmake ninja
+	$(PIP) install --quiet --no-build-isolation --editable ".[train,dev]"
+	touch $@
+
+demo: $(VENV)/.ready
+	$(BIN)/python -m denoise.demo $(OUT)
+
+test: $(VENV)/.ready check
+	$(BIN)/python -m pytest -q
+
+test-all: $(VENV)/.ready check
+	$(BIN)/python -m pytest -q -m "not cuda"
+
+check: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready
+	$(BIN)/python benchmarks/first_image.py
+
+# On a machine with a CUDA device: parity first, then the benchmarks.
+gpu: $(VENV)/.ready
+	$(PIP) install --quiet --no-build-isolation --editable ".[train,dev,cuda]"
+	$(BIN)/python -m pytest -q -m cuda
+	$(BIN)/python benchmarks/first_image.py --backend cuda
+
+clean:
+	rm -rf build $(VENV) .mypy_cache .ruff_cache

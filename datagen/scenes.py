@@ -1,0 +1,232 @@
+"""Drawing scene i of a corpus: a pure function of the corpus file and i."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import xsim
+from xsim import BackendError, CorpusError, OutputError, XsimError
+
+from datagen.corpus_file import SPLITS, BodyRule, CorpusFile, Format
+from datagen.distribution import Choice, Distribution, draw, walk
+from datagen.exposure import settle_exposure
+from datagen.placement import PlacementError, Placer
+from datagen.stream import Stream
+
+__all__ = ["DrawnScene", "check_corpus", "draw_scene", "format_of", "make_scene", "noise_seed", "redrawable", "split_of"]
+
+# first words of the substream keys; scenes use theirs below SCENES
+SCENES, SEEDS, SPLIT = 0, 1, 2
+SEED_BITS = 52
+GOLDEN = 0.6180339887498949
+MOST_OPTIONS_CHECKED = 256
+
+
+@dataclass(frozen=True)
+class DrawnScene:
+    """One scene without its noise.
+
+    Attributes
+    ----------
+    index : int
+        Of the scene in its corpus.
+    attempt : int
+        How many draws before this one failed.
+    mapping : dict
+        The scene file, as plain values.
+    scene : xsim.Scene
+    drawn : dict
+        {dotted name: number} of every value that was drawn outside repeated bodies.
+    groups : tuple of int
+        Per body of the scene: the [[body]] of the corpus file it came from, 0-based.
+    """
+
+    index: int
+    attempt: int
+    mapping: dict[str, Any]
+    scene: xsim.Scene
+    drawn: dict[str, float] = field(default_factory=dict)
+    groups: tuple[int, ...] = ()
+
+
+def format_of(corpus: CorpusFile, index: int) -> Format:
+    """Detector format of a scene: the formats take turns."""
+    return corpus.formats[index % len(corpus.formats)]
+
+
+def noise_seed(corpus: CorpusFile, index: int) -> int:
+    """Seed of a scene's noise; distinct for every scene of a corpus, exact in a float64."""
+    base = Stream(corpus.header.seed, SEEDS).word() >> (64 - SEED_BITS)
+    return base + index
+
+
+def split_of(corpus: CorpusFile, index: int) -> str:
+    """Part of a scene.
+
+    The golden-ratio sequence spreads each part evenly over a format's scenes, so that small corpora hold the asked
+    shares too; the draw of a scene does not depend on it.
+    """
+    start = Stream(corpus.header.seed, SPLIT).unit()
+    place = (start + GOLDEN * (index // len(corpus.formats))) % 1.0
+    shares = corpus.header.split
+    if place < shares.train:
+        return SPLITS[0]
+    return SPLITS[1] if place < shares.train + shares.val else SPLITS[2]
+
+
+def redrawable(error: Exception) -> bool:
+    """Whether another draw may mend it: the scene is at fault, not the machine."""
+    return isinstance(error, (PlacementError, XsimError)) and not isinstance(error, (BackendError, OutputError))
+
+
+def make_scene(corpus: CorpusFile, index: int, attempt: int) -> DrawnScene:
+    """One attempt at scene ``index``.
+
+    Raises
+    ------
+    PlacementError, XsimError
+        Where this draw cannot be made.
+    """
+    stream = Stream(corpus.header.seed, SCENES, index, attempt)
+    drawn: dict[str, float] = {}
+    mapping = {key: draw(value, stream, key, drawn) for key, value in corpus.tables.items()}
+    mapping["detector"] = draw(format_of(corpus, index).detector, stream, "detector", drawn)
+    mapping["body"], groups = _draw_bodies(corpus, mapping, stream, drawn)
+    settle_exposure(mapping, corpus.directory)
+    scene = xsim.scene_from_dict(mapping, corpus.directory)
+    return DrawnScene(index, attempt, mapping, scene, drawn, groups)
+
+
+def draw_scene(corpus: CorpusFile, index: int, start: int = 0) -> tuple[DrawnScene, list[dict[str, Any]]]:
+    """First attempt from ``start`` on that makes a valid scene.
+
+    Returns
+    -------
+    DrawnScene, and one record {scene, attempt, reason} per failed attempt.
+
+    Raises
+    ------
+    CorpusError
+        When the first attempt and all of the redraws that the corpus allows fail.
+    """
+    failures: list[dict[str, Any]] = []
+    for attempt in range(start, corpus.header.redraws + 1):
+        try:
+            with warnings.catch_warnings():
+                # a body partly or wholly beside the detector is the corpus file's choice; see Sample.notes for the rest
+                warnings.filterwarnings("ignore", message=".*out of view")
+                return make_scene(corpus, index, attempt), failures
+        except (PlacementError, XsimError) as error:
+            if not redrawable(error):
+                raise
+            failures.append({"scene": index, "attempt": attempt, "reason": str(error)})
+    reason = failures[-1]["reason"] if failures else "no attempts left"
+    raise CorpusError(f"scene {index} cannot be made in {corpus.header.redraws + 1} draws ({reason})")
+
+
+def _draw_bodies(
+    corpus: CorpusFile, mapping: dict[str, Any], stream: Stream, drawn: dict[str, float]
+) -> tuple[list[dict[str, Any]], tuple[int, ...]]:
+    bodies: list[dict[str, Any]] = []
+    groups: list[int] = []
+    placer = Placer(corpus.greatest_instances)
+    for group, rule in enumerate(corpus.bodies):
+        where = f"body.{rule.name}"
+        count = 1 if rule.count is None else int(draw(rule.count, stream, f"{where}.count", drawn))
+        hosts = [k for k, owner in enumerate(groups) if corpus.bodies[owner].name == rule.inside]
+        if rule.inside is not None and not hosts:
+            continue
+        for number in range(count):
+            # values of a repeated body are in the instance table, one row each, not among the drawn ones
+            kept = drawn if rule.count is None else {}
+            body = draw(rule.template, stream, where, kept)
+            body["name"] = rule.name if rule.count is None else f"{rule.name} {number + 1}"
+            if hosts:
+                host = hosts[stream.below(len(hosts))]
+                _place(rule, body, (bodies[host], host), placer, stream, mapping, corpus)
+            bodies.append(body)
+            groups.append(group)
+    return bodies, tuple(groups)
+
+
+def _place(
+    rule: BodyRule, body: dict[str, Any], host: tuple[dict[str, Any], int], placer: Placer, stream: Stream,
+    mapping: dict[str, Any], corpus: CorpusFile,
+) -> None:
+    clearance = draw(rule.clearance_mm, stream, "", {})
+    apart = None if rule.apart_mm is None else draw(rule.apart_mm, stream, "", {})
+    try:
+        body["position_mm"] = placer.place(body, *host, clearance, apart, stream)
+    except (KeyError, TypeError, ValueError, IndexError):
+        # a size that is missing or no number: the scene's own check says which, in its words
+        xsim.scene_from_dict({**mapping, "acquisition": {}, "body": [host[0], body]}, corpus.directory)
+        raise PlacementError(f"{rule.name}: its size cannot be understood, so it cannot be placed") from None
+
+
+def check_corpus(corpus: CorpusFile) -> None:
+    """Draw one scene per format and one per option of every choice, so that what is wrong shows before anything is written.
+
+    Raises
+    ------
+    CorpusError
+        Where no draw of them works.
+    """
+    for index in range(min(len(corpus.formats), corpus.header.scenes)):
+        draw_scene(corpus, index)
+    for checked, (path, variant) in enumerate(_variants(corpus)):
+        if checked == MOST_OPTIONS_CHECKED:
+            return
+        try:
+            draw_scene(variant, 0)
+        except CorpusError as error:
+            raise CorpusError(f"{path}: {error}") from None
+
+
+def _variants(corpus: CorpusFile) -> Iterator[tuple[str, CorpusFile]]:
+    """The corpus with each option of each categorical choice made certain, one at a time."""
+    parts: dict[str, Any] = dict(corpus.tables)
+    for path, choice in _choices(parts):
+        for option in choice.choice:
+            tables = {key: _pin(value, choice, option) for key, value in corpus.tables.items()}
+            yield path, _changed(corpus, tables=tables)
+    for number, rule in enumerate(corpus.bodies):
+        for path, choice in _choices({f"body.{rule.name}": rule.template}):
+            for option in choice.choice:
+                pinned = rule.model_copy(update={"template": _pin(rule.template, choice, option)})
+                if pinned.count is not None:
+                    pinned = pinned.model_copy(update={"count": max(1, rule.most)})
+                bodies = (*corpus.bodies[:number], pinned, *corpus.bodies[number + 1 :])
+                yield path, _changed(corpus, bodies=bodies)
+
+
+def _choices(parts: dict[str, Any]) -> Iterator[tuple[str, Choice]]:
+    for key, value in parts.items():
+        for path, distribution in walk(value, key):
+            categorical = isinstance(distribution, Choice) and not all(
+                isinstance(option, (int, float, Distribution)) for option in distribution.choice
+            )
+            if isinstance(distribution, Choice) and categorical:
+                yield path, distribution
+
+
+def _pin(value: Any, choice: Choice, option: Any) -> Any:
+    """A template in which ``choice`` has become ``option``, choices around it included."""
+    if value is choice:
+        return option
+    if isinstance(value, Choice):
+        holding = [each for each in value.choice if any(found is choice for _, found in walk(each, ""))]
+        return _pin(holding[0], choice, option) if holding else value
+    if isinstance(value, dict):
+        return {key: _pin(item, choice, option) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_pin(item, choice, option) for item in value]
+    return value
+
+
+def _changed(corpus: CorpusFile, **changes: Any) -> CorpusFile:
+    from dataclasses import replace
+
+    return replace(corpus, **changes)

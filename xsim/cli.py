@@ -1,0 +1,138 @@
+"""The ``xsim`` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from tqdm import tqdm
+
+from xsim import image_io
+from xsim.backend import get_backend
+from xsim.errors import OutputError, SceneError, XsimError
+from xsim.radiograph import Radiograph, expose
+from xsim.resources import package_directory
+from xsim.scene import load_scene, phantom_names, phantom_path
+
+__all__ = ["main"]
+
+DEMO = ("step-chart", "spheres-in-acrylic", "bearing-bracket")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code: 0, or 2 for bad input, told in one line."""
+    options = build_parser().parse_args(arguments)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(f"xsim: warning: {message}", file=sys.stderr)
+        warnings.simplefilter("always", UserWarning)
+        try:
+            options.run(options)
+        except XsimError as error:
+            print(f"xsim: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("xsim: stopped", file=sys.stderr)
+            return 130
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="xsim", description="X-ray inspection simulated.")
+    parser.add_argument("--version", action="version", version=f"xsim {version('xsim')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add = commands.add_parser(
+        "simulate",
+        help="radiograph of a scene file or of phantom:NAME",
+        epilog="example: xsim simulate phantom:step-chart -o out --seed 1",
+    )
+    add.add_argument("scene", help=f"a TOML file, or phantom:NAME ({', '.join(scene_phantoms())})")
+    add.add_argument("-o", "--output", type=Path, required=True, help="folder for the images")
+    add.add_argument("--frames", type=int, default=1, help="independent frames of the noisy image")
+    add_machine_options(add)
+    add.set_defaults(run=run_simulate)
+    add = commands.add_parser(
+        "init",
+        help="write a commented scene file to start from",
+        epilog="example: xsim init scene.toml",
+    )
+    add.add_argument("file", type=Path, nargs="?", default=Path("scene.toml"))
+    add.set_defaults(run=run_init)
+    add = commands.add_parser("demo", help="simulate the shipped phantoms", epilog="example: xsim demo -o demo-out")
+    add.add_argument("-o", "--output", type=Path, default=Path("demo-out"))
+    add_machine_options(add)
+    add.set_defaults(run=run_demo)
+    return parser
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default 0)")
+    parser.add_argument("--backend", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+
+
+def scene_phantoms() -> list[str]:
+    return [name for name in phantom_names() if "corpus" not in name]
+
+
+def run_simulate(options: argparse.Namespace) -> None:
+    if options.frames < 1:
+        raise SceneError(f"--frames {options.frames} (must be at least 1) ask for 1 or more")
+    file = options.scene
+    scene = load_scene(file)
+    image_io.check_folder(options.output)
+    text = phantom_path(file[8:]).read_text() if file.startswith("phantom:") else Path(file).read_text()
+    start = time.perf_counter()
+    exposure = expose(scene, get_backend(options.backend, options.threads))
+    steps = tqdm(range(options.frames), unit="frame", disable=options.frames < 2)
+    frames = [exposure.record(options.seed, k) for k in steps]
+    image_io.write_radiograph(options.output, frames[0], text, frames)
+    seconds = time.perf_counter() - start
+    print(summary(frames[0]))
+    print(f"written to {options.output}/ in {seconds:.2f} s: {', '.join(image_io.file_names())}, scene.toml")
+
+
+def summary(image: Radiograph) -> str:
+    """Quanta, grey value, saturation and SNR of the open beam, one line each."""
+    data = image.metadata
+    unit = "ADU" if data["adc_bits"] else "keV"
+    level = data["gain_adu_per_kev"] * data["quanta_per_pixel"] * data["mean_energy_kev"]
+    spread = max(
+        data["a_pixel_adu"] * level + data["b_adu2"] + data["a_pixel_adu"] * data["offset_adu"],
+        1e-30,
+    )
+    return (
+        f"exposure          {data['exposure_mas']:.4g} mAs, {data['quanta_per_pixel']:.4g} quanta absorbed "
+        f"per pixel in the open beam\n"
+        f"mean grey value   {data['mean_adu']:.5g} {unit}\n"
+        f"saturated         {100 * data['saturated_share']:.3g} % of pixels, "
+        f"{100 * data['invalid_share']:.3g} % invalid\n"
+        f"SNR               {level / spread**0.5:.4g} in the open beam"
+    )
+
+
+def run_init(options: argparse.Namespace) -> None:
+    target: Path = options.file
+    if target.exists():
+        raise OutputError(f"{target} is already there (it is left as it is) choose another name")
+    template = (package_directory("templates") / "scene.toml").read_text()
+    image_io.write_whole(target, lambda path: path.write_text(template))
+    print(f"{target} written; next: xsim simulate {target} -o out")
+
+
+def run_demo(options: argparse.Namespace) -> None:
+    machine = get_backend(options.backend, options.threads)
+    image_io.check_folder(options.output)
+    for name in tqdm(DEMO, unit="phantom"):
+        image = expose(load_scene(f"phantom:{name}"), machine).record(options.seed)
+        text = phantom_path(name).read_text()
+        written = image_io.write_radiograph(options.output / name, image, text)
+        tqdm.write(f"{name}: look at {next(p for p in written if p.suffix == '.png')}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
