@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import xsim
@@ -191,7 +191,7 @@ def _variants(corpus: CorpusFile) -> Iterator[tuple[str, CorpusFile]]:
     for path, choice in _choices(parts):
         for option in choice.choice:
             tables = {key: _pin(value, choice, option) for key, value in corpus.tables.items()}
-            yield path, _changed(corpus, tables=tables)
+            yield path, replace(corpus, tables=tables)
     for number, rule in enumerate(corpus.bodies):
         for path, choice in _choices({f"body.{rule.name}": rule.template}):
             for option in choice.choice:
@@ -199,7 +199,7 @@ def _variants(corpus: CorpusFile) -> Iterator[tuple[str, CorpusFile]]:
                 if pinned.count is not None:
                     pinned = pinned.model_copy(update={"count": max(1, rule.most)})
                 bodies = (*corpus.bodies[:number], pinned, *corpus.bodies[number + 1 :])
-                yield path, _changed(corpus, bodies=bodies)
+                yield path, replace(corpus, bodies=bodies)
 
 
 def _choices(parts: dict[str, Any]) -> Iterator[tuple[str, Choice]]:
@@ -224,9 +224,3 @@ def _pin(value: Any, choice: Choice, option: Any) -> Any:
     if isinstance(value, list):
         return [_pin(item, choice, option) for item in value]
     return value
-
-
-def _changed(corpus: CorpusFile, **changes: Any) -> CorpusFile:
-    from dataclasses import replace
-
-    return replace(corpus, **changes)

@@ -36,15 +36,18 @@ XSIM_FN float log_probability(float k, float mean, float excess) {
 }
 
 XSIM_FN float poisson_by_inversion(float mean, Draws& draws) {
-  u32 left = draw(draws).w[0];
-  float p = exponential(-mean);
-  for (i32 k = 0; k < 64; ++k) {
-    const u32 step = p >= 1.0f ? 0xFFFFFFFFu : (u32)(p * 4294967296.0f);
-    if (left < step) return (float)k;
-    left -= step;
-    p *= mean / (float)(k + 1);
-  }
-  return 64.0f;  // beyond the resolution of 2^-32
+  const float none = exponential(-mean);
+  for (int attempt = 0; attempt < 16; ++attempt) {
+    u32 left = draw(draws).w[0];
+    float p = none;
+    for (i32 k = 0; k < 64; ++k) {
+      const u32 step = p >= 1.0f ? 0xFFFFFFFFu : (u32)(p * 4294967296.0f);
+      if (left < step) return (float)k;
+      left -= step;
+      p *= mean / (float)(k + 1);
+    }
+  }  // rounding leaves some 1e-7 of the words beyond the last step: these are drawn again
+  return (float)floor_to_int(mean);  // never met
 }
 
 XSIM_FN float poisson_by_rejection(float mean, Draws& draws) {
@@ -60,10 +63,13 @@ XSIM_FN float poisson_by_rejection(float mean, Draws& draws) {
       const float u = uniform(words.w[pair]) - 0.5f;
       const float v = uniform(words.w[pair + 1]);
       const float us = 0.5f - larger(u, -u);
-      const i32 offset = floor_to_int(fraction + 0.43f + (2.0f * a / us + b) * u);
+      if (us < 0.013f && v > us) continue;  // first: a small us can take the offset beyond 32 bits
+      const float shift = larger(fraction + 0.43f + (2.0f * a / us + b) * u, -mean - 2.0f);
+      if (shift > 1e9f) continue;
+      const i32 offset = floor_to_int(shift);
       const float k = (float)(whole + offset);
       if (us >= 0.07f && v <= squeeze) return k;
-      if (k < 0.0f || (us < 0.013f && v > us)) continue;
+      if (k < 0.0f) continue;
       const float accept = logarithm(v * inverse_alpha / (a / (us * us) + b));
       if (accept <= log_probability(k, mean, (float)offset - fraction)) return k;
     }

@@ -1,5 +1,7 @@
 """xsim: X-ray inspection simulated. Describe a station in a file, get the radiograph its camera would record."""
 
+from importlib.metadata import version
+
 from xsim.errors import (
     BackendError,
     CorpusError,
@@ -17,6 +19,8 @@ from xsim.projector import path_lengths
 from xsim.radiograph import Radiograph, simulate
 from xsim.scene import Scene, load_scene, phantom_names, phantom_path, scene_from_dict
 from xsim.spectrum import tube_spectrum
+
+__version__ = version("xsim")
 
 __all__ = [
     "BackendError",

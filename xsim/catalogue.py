@@ -82,7 +82,7 @@ def misspelt_element(formula: str) -> str | None:
 
 def _fold(name: str) -> str:
     """Spelling apart from letter case, spaces and punctuation."""
-    return "".join(letter for letter in name.casefold() if letter.isalnum() or letter == ".")
+    return "".join(letter for letter in name.casefold() if letter not in " -_,()/")
 
 
 @functools.cache
@@ -120,6 +120,8 @@ def _names() -> dict[str, Composition]:
         names.update({_fold(spelling): elements()[symbol] for spelling in spellings})
     for entry in _common()["material"]:
         common = _from_common(entry)
+        if "nist" in entry and "density_g_cm3" not in entry:
+            names[_fold(entry["nist"])] = common  # one material under both of its names
         names.update({_fold(name): common for name in (entry["name"], *entry.get("aliases", ()))})
     return names
 

@@ -48,6 +48,12 @@ class Solid(BodyBase):
         signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), axis=-1).reshape(-1, 3)
         return np.concatenate([self.to_world(c + signs * half) for _, c, _, half in self.parts()])
 
+    def farthest(self, direction: np.ndarray) -> float:
+        """Greatest component of the body along a world unit vector [mm]."""
+        local = direction @ rotation_matrix(self.rotation_deg)
+        reach = [local @ centre + support(kind, size, local) for kind, centre, size, _ in self.parts()]
+        return float(max(reach) + direction @ np.asarray(self.position_mm))
+
     def contains(self, point_mm: np.ndarray) -> bool:
         """Whether a world point lies strictly inside."""
         return any(inside(part, self.to_body(point_mm)) for part in self.parts())
@@ -102,6 +108,15 @@ class StepWedge(Solid):
             half = 0.5 * np.array([self.step_length_mm, self.width_mm, thickness])
             parts.append((BOX, np.array([x, 0.0, half[2]]), half, half))
         return parts
+
+
+def support(kind: int, size: np.ndarray, direction: np.ndarray) -> float:
+    """Half extent of a centred part along a unit vector [mm]."""
+    if kind == BOX:
+        return float(np.abs(direction) @ size)
+    if kind == SPHERE:
+        return float(size[0])
+    return float(np.hypot(direction[0], direction[1]) * size[0] + abs(direction[2]) * size[2])
 
 
 def inside(part: Part, point: np.ndarray) -> bool:

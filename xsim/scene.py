@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
-from pydantic import Discriminator, PrivateAttr, Tag, ValidationError, model_validator
+from pydantic import Discriminator, Field, PrivateAttr, Tag, ValidationError, model_validator
 
 from xsim import material
 from xsim.detector import Detector
@@ -78,7 +78,7 @@ class Scene(StrictModel):
     geometry: Geometry = Geometry()
     acquisition: Acquisition = Acquisition(target_gv=0.7)
     detector: Detector
-    body: tuple[Body, ...] = ()
+    body: Annotated[tuple[Body, ...], Field(max_length=65535)] = ()  # labels are 16-bit
     _directory: Path = PrivateAttr(default=Path())
 
     @model_validator(mode="before")
@@ -110,8 +110,9 @@ class Scene(StrictModel):
         return View.flat_panel(self.geometry, camera.rows, camera.columns, camera.pitch_mm)
 
     def body_name(self, index: int) -> str:
-        """Name of a body, or "body 3" by its place in the file."""
-        return self.body[index].name or f"body {index + 1}"
+        """Name of a body; without one its mesh file, or "body 3" by its place in the scene."""
+        body = self.body[index]
+        return body.name or (body.mesh if isinstance(body, MeshBody) else f"body {index + 1}")
 
     def by_rank(self) -> list[int]:
         """Indices of the bodies, lowest rank first: by priority, then by place in the file."""
@@ -160,11 +161,16 @@ class Scene(StrictModel):
                 f"the source is inside {self.body_name(index)!r} (sod_mm = {self.geometry.sod_mm:g}) "
                 "move the body or raise sod_mm"
             )
-        fractions = self.view.project(self.corners(body))[:, 0]
-        if fractions.max() > 1.0:
+        axis = np.array([0.0, 0.0, 1.0])
+        farthest = (
+            body.farthest(axis)
+            if isinstance(body, Solid)
+            else float(body.to_world(self.mesh_of(body).vertices)[:, 2].max())
+        )
+        if farthest > self.geometry.sdd_mm - self.geometry.sod_mm:
             raise SceneError(
-                f"{self.body_name(index)!r} reaches behind the detector "
-                f"(to {fractions.max() * self.geometry.sdd_mm:g} mm from the source) raise sdd_mm or move it"
+                f"{self.body_name(index)!r} reaches behind the detector (to {farthest + self.geometry.sod_mm:g} mm "
+                f"from the source, sdd_mm = {self.geometry.sdd_mm:g}) raise sdd_mm or move it"
             )
 
 

@@ -1,0 +1,127 @@
+"""From a scene of a corpus to the samples it gives: simulated, checked, described."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xsim
+from xsim import XsimError
+
+from datagen.corpus_file import SPLITS, CorpusFile
+from datagen.instances import instance_rows
+from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of
+from datagen.table import ParameterTable, instance_words
+
+__all__ = ["Sample", "SceneSamples", "check_sample", "simulate_scene"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One stored sample; arrays as in the store."""
+
+    noisy: np.ndarray  # uint16 [row, column] ADU
+    clean: np.ndarray  # float32 [row, column] ADU
+    noise: np.ndarray  # float32 [row, column] ADU
+    labels: np.ndarray  # uint16 [row, column]
+    params: list[float]
+    instances: np.ndarray  # float64 [body, column]
+
+
+@dataclass
+class SceneSamples:
+    """Frames of one scene, with what happened on the way."""
+
+    samples: list[Sample] = field(default_factory=list)
+    redrawn: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    backend: str = ""
+
+
+def simulate_scene(
+    corpus: CorpusFile, index: int, frames: range, backend: str = "cpu", tick: Callable[[], None] = lambda: None
+) -> SceneSamples:
+    """Simulate frames of a scene, drawing it again where it cannot be made.
+
+    Parameters
+    ----------
+    corpus : CorpusFile
+    index : int
+        Scene.
+    frames : range
+    backend : str
+        Of ``xsim.simulate``; one thread.
+    tick : callable
+        Called after each frame.
+
+    Raises
+    ------
+    CorpusError
+        When all the draws that the corpus allows fail.
+    XsimError
+        When the machine is at fault.
+    """
+    result = SceneSamples()
+    attempt = 0
+    while True:
+        drawn, failures = draw_scene(corpus, index, attempt)
+        result.redrawn += failures
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                images = []
+                for frame in frames:
+                    seed = noise_seed(corpus, index)
+                    images.append(xsim.simulate(drawn.scene, seed=seed, backend=backend, frame=frame, threads=1))
+                    tick()
+        except XsimError as error:
+            if not redrawable(error):
+                raise
+            result.redrawn.append({"scene": index, "attempt": drawn.attempt, "reason": str(error)})
+            attempt = drawn.attempt + 1
+            continue
+        break
+    result.notes = [{"scene": index, "warning": text} for text in sorted({str(each.message) for each in caught})]
+    result.backend = str(images[0].metadata["backend"])
+    result.samples = [_describe(corpus, drawn, image) for image in images]
+    return result
+
+
+def _describe(corpus: CorpusFile, drawn: DrawnScene, image: xsim.Radiograph) -> Sample:
+    check_sample(image, drawn.index)
+    own = {
+        "scene": drawn.index,
+        "frame": image.metadata["frame"],
+        "seed": image.metadata["seed"],
+        "split": SPLITS.index(split_of(corpus, drawn.index)),
+        "redraws": drawn.attempt,
+        "bodies": len(drawn.groups),
+        "voltage_kv": drawn.mapping.get("source", {}).get("voltage_kv"),
+    }
+    placed = np.array([False, *(corpus.bodies[group].inside is not None for group in drawn.groups)])
+    return Sample(
+        image.noisy.astype(np.uint16),
+        image.clean,
+        image.noise,
+        image.labels,
+        ParameterTable(corpus).row(own, image.metadata, drawn.drawn),
+        instance_rows(drawn, image, instance_words(corpus), placed),
+    )
+
+
+def check_sample(image: xsim.Radiograph, scene: int) -> None:
+    """Refuse an image that does not keep the promises of the store.
+
+    Raises
+    ------
+    XsimError
+        Where noisy is not clean + noise bit for bit in float32, or holds anything but whole numbers of 16 bits.
+    """
+    total = image.clean + image.noise
+    if total.dtype != np.float32 or not np.array_equal(total, image.noisy):
+        raise XsimError(f"scene {scene}: noisy differs from clean + noise (a fault of the simulator) please report it")
+    if not np.array_equal(image.noisy.astype(np.uint16).astype(np.float32), image.noisy):
+        raise XsimError(f"scene {scene}: noisy holds other than whole numbers 0..65535 (a fault of the simulator)")

@@ -1,0 +1,116 @@
+"""Columns of the two tables of a corpus: parameters of each sample, instances in each sample.
+
+Every value is a float64, NaN where it does not apply; whole numbers up to 2**53 are exact. Words are stored as their place
+in a list that stands in the table's attributes.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from datagen.corpus_file import SPLITS, CorpusFile
+from datagen.distribution import Choice, Distribution, numbers_of, walk
+
+__all__ = ["INSTANCE_COLUMNS", "ParameterTable", "class_of", "instance_words", "material_name"]
+
+WHOLE = ("scene", "frame", "seed", "redraws", "bodies", "adc_bits")
+# columns that the radiograph's metadata gives under the same name
+MEASURED = (
+    "exposure_mas", "quanta_per_pixel", "mean_energy_kev", "a_pixel_adu", "b_adu2", "offset_adu", "saturation_adu",
+    "gain_adu_per_kev", "gain_adu_per_quantum", "read_noise_adu", "kernel_sum_squares", "adc_bits", "pitch_mm",
+    "saturated_share", "invalid_share",
+)  # fmt: skip
+OWN = ("scene", "frame", "seed", "split", "redraws", "bodies", "voltage_kv")
+INSTANCE_COLUMNS = (
+    "label", "group", "class", "material", "x_mm", "y_mm", "z_mm", "size_x_mm", "size_y_mm", "size_z_mm",
+    "row_first", "row_stop", "column_first", "column_stop", "pixels", "contrast_adu", "contrast_to_noise",
+)  # fmt: skip
+INSTANCE_WHOLE = ("label", "row_first", "row_stop", "column_first", "column_stop", "pixels")
+
+
+def material_name(material: Any) -> str:
+    """How a table names a material: its name, or the formula of a compound."""
+    if isinstance(material, dict):
+        return str(material.get("formula") or json.dumps(material, sort_keys=True, default=str))
+    return str(material)
+
+
+def class_of(body: dict[str, Any]) -> str:
+    """Kind of a body: its shape, or mesh."""
+    return str(body.get("shape") or "mesh")
+
+
+def instance_words(corpus: CorpusFile) -> dict[str, list[str]]:
+    """The lists that codes of the instance table point into."""
+    materials: set[str] = set()
+    for rule in corpus.bodies:
+        _gather_materials(rule.template.get("material"), materials)
+    return {
+        "group": [rule.name for rule in corpus.bodies],
+        "class": sorted({class_of(rule.template) for rule in corpus.bodies}),
+        "material": sorted(materials),
+    }
+
+
+def _gather_materials(value: Any, found: set[str]) -> None:
+    if isinstance(value, Choice):
+        for option in value.choice:
+            _gather_materials(option, found)
+    elif isinstance(value, dict) and isinstance(value.get("formula"), Choice):
+        found.update(map(str, value["formula"].choice))
+    else:
+        found.add(material_name(value))
+
+
+@dataclass(frozen=True)
+class ParameterTable:
+    """The parameter columns of a corpus: fixed ones first, then one per drawn value, by its dotted name."""
+
+    corpus: CorpusFile
+
+    @cached_property
+    def _drawn(self) -> dict[str, Distribution]:
+        parts: dict[str, Any] = dict(self.corpus.tables)
+        parts["detector"] = [each.detector for each in self.corpus.formats]
+        found: dict[str, Distribution] = {}
+        for key, value in parts.items():
+            items = value if key == "detector" else [value]
+            for item in items:
+                for path, distribution in walk(item, key):
+                    found.setdefault(path, distribution)
+        for rule in self.corpus.bodies:
+            if rule.count is None:
+                found.update((path, each) for path, each in walk(rule.template, f"body.{rule.name}"))
+            elif isinstance(rule.count, Distribution):
+                found[f"body.{rule.name}.count"] = rule.count
+        return found
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Names, in order."""
+        return [*OWN, *MEASURED, *self._drawn]
+
+    @cached_property
+    def words(self) -> dict[str, list[Any]]:
+        """Lists that codes point into: of the split, and of choices between other things than numbers."""
+        lists: dict[str, list[Any]] = {"split": list(SPLITS)}
+        for path, distribution in self._drawn.items():
+            if isinstance(distribution, Choice) and not numbers_of(distribution):
+                options = distribution.choice
+                if not any(isinstance(option, Distribution) for option in options):
+                    lists[path] = [option if isinstance(option, str) else _text(option) for option in options]
+        return lists
+
+    def row(self, own: dict[str, Any], metadata: dict[str, Any], drawn: dict[str, float]) -> list[float]:
+        """One row, NaN where a column does not apply to this sample."""
+        given = {**drawn, **own, **{key: metadata.get(key) for key in MEASURED}}
+        values = [given.get(column) for column in self.columns]
+        return [float("nan") if value is None else float(value) for value in values]
+
+
+def _text(option: Any) -> str:
+    """An option of a choice as words: distributions inside are shown as the corpus file has them."""
+    return json.dumps(option, default=lambda each: each.model_dump(exclude_none=True))
