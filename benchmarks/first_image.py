@@ -20,7 +20,7 @@ import numpy as np
 import trimesh
 
 import xsim
-from xsim.attenuation import absorb, beam_weights, exposure_mas
+from xsim.absorption import absorb, beam_weights, exposure_mas
 from xsim.backend import get_backend
 from xsim.projector import project
 from xsim.scintillator import draw_light, light_kernel, spread_light

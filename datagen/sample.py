@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import xsim
-from xsim import XsimError
+from xsim import CorpusError, XsimError
 
 from datagen.corpus_file import SPLITS, CorpusFile
 from datagen.instances import instance_rows
@@ -82,6 +82,8 @@ def simulate_scene(
                 raise
             result.redrawn.append({"scene": index, "attempt": drawn.attempt, "reason": str(error)})
             attempt = drawn.attempt + 1
+            if attempt > corpus.header.redraws:
+                raise CorpusError(f"scene {index} cannot be made in {attempt} draws ({error})") from None
             continue
         break
     result.notes = [{"scene": index, "warning": text} for text in sorted({str(each.message) for each in caught})]

@@ -1,10 +1,12 @@
 """Materials: attenuation against NIST, the laws of mixing, and the traps of naming."""
 
+import doctest
 import math
 
 import numpy as np
 import pytest
 
+import xsim.material
 from xsim.errors import MaterialError
 from xsim.material import (
     Material,
@@ -210,3 +212,7 @@ def test_impossible_materials_cannot_be_built(fields):
 
 def test_materials_are_values():
     assert len({resolve("Al"), resolve("aluminium"), resolve(resolve("Al"))}) == 1
+
+
+def test_examples_of_the_docstrings():
+    assert doctest.testmod(xsim.material).failed == 0

@@ -4,7 +4,7 @@
 
 Takes about ten minutes. Voltages are spaced by 1 kV at the bottom, by 4-5 % above; angles so that
 the way out of the target, 1/sin(angle), changes by 10-25 %. What error that leaves is in the
-docstring of ``xsim.tube``, checked by ``tests/test_spectrum.py`` where spekpy is installed.
+docstring of ``xsim.tube``, checked by ``tests/test_tube.py`` where spekpy is installed.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def attenuation(spec: Spec, energy_kev: ArrayLike) -> NDArray[np.float64]:
     Raises as `resolve` and `mass_attenuation` do.
 
     >>> round(float(attenuation("Al", 80.0)), 5)
-    0.05442
+    0.05446
     """
     material = resolve(spec)
     return mass_attenuation(material, energy_kev) * (material.density_g_cm3 / MM_PER_CM)

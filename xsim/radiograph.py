@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xsim.attenuation import BeamWeights, absorb, beam_weights, exposure_mas
+from xsim.absorption import BeamWeights, absorb, beam_weights, exposure_mas
 from xsim.backend import Backend, get_backend
 from xsim.errors import SceneError
 from xsim.mesh import MeshBody

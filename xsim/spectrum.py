@@ -162,8 +162,8 @@ def tube_spectrum(
     Examples
     --------
     >>> beam = tube_spectrum(120, filters=[("Al", 2.0)])
-    >>> round(beam.half_value_layer_mm("Al"), 1)
-    3.8
+    >>> round(beam.half_value_layer_mm("Al"), 2)
+    3.75
 
     """
     voltage_kv = _number(voltage_kv, "voltage_kv")

@@ -1,0 +1,25 @@
+"""datagen: training corpora of simulated radiographs.
+
+    datagen.generate("corpus.toml", "out.zarr", workers=2)
+    corpus = datagen.open_corpus("out.zarr")
+    sample = corpus.subset(split="train")[0]
+"""
+
+from datagen.corpus import Corpus, CorpusView, open_corpus
+from datagen.corpus_file import CorpusFile, load_corpus
+from datagen.driver import Summary, generate
+from datagen.scenes import DrawnScene, draw_scene
+from datagen.shard import write_shard
+
+__all__ = [
+    "Corpus",
+    "CorpusFile",
+    "CorpusView",
+    "DrawnScene",
+    "Summary",
+    "draw_scene",
+    "generate",
+    "load_corpus",
+    "open_corpus",
+    "write_shard",
+]

@@ -1,0 +1,119 @@
+"""Writing one shard: a pure function of the corpus, the shard's number and the backend."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numcodecs import blosc
+from xsim import CorpusError, OutputError
+
+from datagen.commit import forget, write_commit
+from datagen.corpus_file import CorpusFile, load_corpus
+from datagen.layout import ARRAYS, Layout, Shard
+from datagen.sample import Sample, SceneSamples, simulate_scene
+from datagen.store import open_array
+
+__all__ = ["write_shard"]
+
+MOST_NOTES = 100
+
+
+def write_shard(
+    corpus: CorpusFile | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    number: int,
+    backend: str = "cpu",
+    tick: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Simulate the samples of one shard, write its files whole and commit them.
+
+    Parameters
+    ----------
+    corpus : CorpusFile or path
+    out : path
+        A store made by `generate`; no other process may be writing the same shard.
+    number : int
+        0 <= number < ``Layout(corpus).shards``.
+    backend : {"cpu", "cuda", "auto"}
+    tick : callable
+        Called after each sample.
+
+    Returns
+    -------
+    dict
+        The commit record.
+
+    Raises
+    ------
+    CorpusError
+        When a scene cannot be made.
+    OutputError
+        When the store cannot be written; what was written of the shard is removed.
+    """
+    known = corpus if isinstance(corpus, CorpusFile) else load_corpus(corpus)
+    root, layout = Path(out), Layout(known)
+    shard = layout.shard(number)
+    samples: list[Sample] = []
+    redrawn: list[dict[str, Any]] = []
+    notes: list[dict[str, Any]] = []
+    backends: set[str] = set()
+    for made in _scenes(known, layout, shard, backend, tick):
+        samples += made.samples
+        redrawn += made.redrawn
+        notes += made.notes
+        backends.add(made.backend)
+    if len(backends) > 1:
+        raise CorpusError(f"shard {number} was simulated on {sorted(backends)} (one backend per corpus) name one")
+    facts = {
+        "corpus_sha256": known.sha256,
+        "backend": backends.pop(),
+        "redrawn": redrawn,
+        "warnings": len(notes),
+        "notes": notes[:MOST_NOTES],
+    }
+    try:
+        forget(root, shard)
+        _write_arrays(root, shard, samples)
+        return write_commit(root, shard, facts)
+    except OSError as error:
+        _clean_up(root, shard)
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot write shard {number} to {root} ({reason}) make room and run it again") from None
+
+
+def _scenes(
+    corpus: CorpusFile, layout: Layout, shard: Shard, backend: str, tick: Callable[[], None]
+) -> Iterator[SceneSamples]:
+    pairs = [layout.scene_frame(shard, sample) for sample in range(shard.first, shard.first + shard.count)]
+    for scene, group in groupby(pairs, key=lambda pair: pair[0]):
+        frames = [frame for _, frame in group]
+        yield simulate_scene(corpus, scene, range(frames[0], frames[-1] + 1), backend, tick)
+
+
+def _write_arrays(root: Path, shard: Shard, samples: list[Sample]) -> None:
+    blosc.set_nthreads(1)  # as many processes as cores already
+    rows = slice(shard.first, shard.first + shard.count)
+    # an all-background label image is written like any other: every file of a shard exists and has its hash
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        for name in ARRAYS:
+            array = open_array(root, f"{shard.format.name}/{name}", "r+")
+            array[rows] = np.stack([getattr(sample, name) for sample in samples])
+        open_array(root, f"{shard.format.name}/params", "r+")[rows] = np.array([each.params for each in samples])
+        array = open_array(root, f"{shard.format.name}/instances", "r+")
+        table = np.full((shard.count, *array.shape[1:]), np.nan)
+        for place, sample in enumerate(samples):
+            table[place, : len(sample.instances)] = sample.instances
+        array[rows] = table
+
+
+def _clean_up(root: Path, shard: Shard) -> None:
+    try:
+        forget(root, shard)
+    except OSError:
+        return  # nothing is committed; the next run clears it

@@ -1,0 +1,246 @@
+"""The slow, obvious oracle in float64: what every kernel is compared with.
+
+Nothing here is shared with the simulator but the tables of mu(E) and the photons of a source. Rays are points and
+unit directions in the world; depth is mm along the ray from its foot, the point nearest the world's origin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from xsim import Scene, attenuation, material
+
+# Of one body: a list of pieces, each (enter, leave) float64 [ray] mm; NaN where the ray misses it.
+Pieces = list[tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Rays:
+    """Rays of a flat panel, row by row."""
+
+    foot: np.ndarray  # float64 [ray, 3] mm
+    direction: np.ndarray  # float64 [ray, 3], unit
+    length: np.ndarray  # float64 [ray] mm, source to pixel centre
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, scene: Scene) -> Rays:
+        camera, geometry = scene.detector, scene.geometry
+        column = (np.arange(camera.columns) - (camera.columns - 1) / 2) * camera.pitch_mm
+        row = (np.arange(camera.rows) - (camera.rows - 1) / 2) * camera.pitch_mm
+        y, x = np.meshgrid(row, column, indexing="ij")
+        way = np.stack([x, y, np.full_like(x, geometry.sdd_mm)], axis=-1).reshape(-1, 3)
+        length = np.linalg.norm(way, axis=1)
+        direction = way / length[:, None]
+        # the source is on the axis: the foot (source - (source . d) d) without cancelling the z far from the origin
+        across = direction[:, :2]
+        z = -geometry.sod_mm
+        foot = np.column_stack([-z * direction[:, 2:] * across, z * (across**2).sum(axis=1)])
+        return cls(foot, direction, length, (camera.rows, camera.columns))
+
+
+def body_pieces(body: Any, rays: Rays) -> Pieces:
+    """Closed form of a box, sphere, cylinder or step wedge of a scene, at its pose."""
+    turn = Rotation.from_euler("xyz", body.rotation_deg, degrees=True)
+    origin = turn.inv().apply(rays.foot - np.asarray(body.position_mm))
+    direction = turn.inv().apply(rays.direction)
+    if body.shape == "box":
+        return [slabs(origin, direction, np.asarray(body.size_mm) / 2)]
+    if body.shape == "sphere":
+        return [round_chord(origin, direction, body.radius_mm)]
+    if body.shape == "cylinder":
+        wall = round_chord(origin[:, :2], direction[:, :2], body.radius_mm)
+        ends = slabs(origin[:, 2:], direction[:, 2:], np.array([body.height_mm / 2]))
+        return [ordered(np.maximum(wall[0], ends[0]), np.minimum(wall[1], ends[1]))]
+    pieces = []
+    left = -body.step_length_mm * len(body.steps_mm) / 2
+    for k, thickness in enumerate(body.steps_mm):
+        low = np.array([left + k * body.step_length_mm, -body.width_mm / 2, 0.0])
+        size = np.array([body.step_length_mm, body.width_mm, thickness])
+        pieces.append(slabs(origin - (low + size / 2), direction, size / 2))
+    return pieces
+
+
+def slabs(origin: np.ndarray, direction: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inside |x_k| < half_k for every axis k."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one, other = (-half - origin) / direction, (half - origin) / direction
+    flat = direction == 0
+    beside = (flat & (np.abs(origin) > half)).any(axis=1)
+    enter = np.where(flat, -np.inf, np.minimum(one, other)).max(axis=1)
+    leave = np.where(flat, np.inf, np.maximum(one, other)).min(axis=1)
+    return ordered(np.where(beside, np.nan, enter), leave)
+
+
+def round_chord(origin: np.ndarray, direction: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """Inside |x| < radius: half the chord is sqrt(radius^2 - distance^2) of the line from the centre, over its tilt."""
+    square = (direction**2).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle = -(origin * direction).sum(axis=1) / square
+        distance2 = ((origin + middle[:, None] * direction) ** 2).sum(axis=1)
+        half = np.sqrt((radius**2 - distance2) / square)
+    along = square == 0
+    wall = np.where((origin**2).sum(axis=1) < radius**2, np.inf, np.nan)
+    return ordered(np.where(along, -wall, middle - half), np.where(along, wall, middle + half))
+
+
+def ordered(enter: np.ndarray, leave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    hit = leave > enter
+    return np.where(hit, enter, np.nan), np.where(hit, leave, np.nan)
+
+
+@dataclass(frozen=True)
+class MeshCrossings:
+    """What rays meet of a triangle mesh."""
+
+    lengths_mm: np.ndarray  # float64 [ray], where the winding number is not 0
+    crossings: np.ndarray  # int [ray]
+    least_cosine: np.ndarray  # float64 [ray], of incidence over the triangles met; 1 where none
+    edge_gap_mm: np.ndarray  # float64 [ray], least distance to any edge
+    spans: list[list[tuple[float, float]]]  # per ray: (enter, leave)
+
+
+def mesh_crossings(vertices: np.ndarray, faces: np.ndarray, rays: Rays, block: int = 256) -> MeshCrossings:
+    """Every ray against every triangle, by barycentric coordinates in the plane across the ray."""
+    found = [
+        _block_crossings(vertices, faces, rays.foot[k : k + block], rays.direction[k : k + block])
+        for k in range(0, len(rays.foot), block)
+    ]
+    spans = [span for part in found for span in part[0]]
+    counts, cosine, gap = (np.concatenate([part[k] for part in found]) for k in (1, 2, 3))
+    lengths = np.array([sum(b - a for a, b in span) for span in spans])
+    return MeshCrossings(lengths, counts, cosine, gap, spans)
+
+
+def _block_crossings(
+    vertices: np.ndarray, faces: np.ndarray, foot: np.ndarray, direction: np.ndarray
+) -> tuple[list[list[tuple[float, float]]], np.ndarray, np.ndarray, np.ndarray]:
+    helper = np.where(np.abs(direction[:, :1]) < 0.9, [[1.0, 0, 0]], [[0, 1.0, 0]])
+    u = np.cross(direction, helper)
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    v = np.cross(direction, u)
+    flat = np.stack(  # [ray, vertex, 2] mm across the ray
+        [u @ vertices.T - (u * foot).sum(1)[:, None], v @ vertices.T - (v * foot).sum(1)[:, None]], axis=-1
+    )
+    depth = direction @ vertices.T - (direction * foot).sum(1)[:, None]
+    a, b, c = (flat[:, faces[:, k]] for k in range(3))
+    wa, wb, wc = (p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0] for p, q in ((b, c), (c, a), (a, b)))
+    met = ((wa > 0) & (wb > 0) & (wc > 0)) | ((wa < 0) & (wb < 0) & (wc < 0))
+    ray, face = np.nonzero(met)
+    w = np.stack([wa[met], wb[met], wc[met]], axis=1)
+    at = (w * depth[ray[:, None], faces[face]]).sum(axis=1) / w.sum(axis=1)
+    corner = vertices[faces[face]]
+    normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    towards = (normal * direction[ray]).sum(axis=1)
+    cosine = np.ones(len(foot))
+    np.minimum.at(cosine, ray, np.abs(towards) / np.linalg.norm(normal, axis=1))
+    spans = [_winding_spans(at[ray == k], towards[ray == k] < 0) for k in range(len(foot))]
+    gap = np.min([segment_distance(p, q) for p, q in ((a, b), (b, c), (c, a))], axis=0).min(axis=1)
+    return spans, np.bincount(ray, minlength=len(foot)), cosine, gap
+
+
+def segment_distance(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Distance of the origin from segments p q, [..., 2] to [...]."""
+    way = q - p
+    share = np.clip(-(p * way).sum(-1) / np.maximum((way**2).sum(-1), 1e-300), 0, 1)
+    return np.asarray(np.linalg.norm(p + share[..., None] * way, axis=-1))
+
+
+def _winding_spans(depth: np.ndarray, enters: np.ndarray) -> list[tuple[float, float]]:
+    order = np.argsort(depth)
+    winding = np.cumsum(np.where(enters[order], 1, -1))
+    return [
+        (float(a), float(b))
+        for (a, b), inside in zip(pairwise(depth[order]), winding[:-1], strict=True)
+        if inside != 0
+    ]
+
+
+def resolve(bodies: list[tuple[int, list[list[tuple[float, float]]]]]) -> tuple[np.ndarray, np.ndarray]:
+    """Who owns each stretch of each ray: at its middle, the highest priority inside wins, ties go to the later body.
+
+    Parameters
+    ----------
+    bodies : list of (priority, spans per ray), in the order of the file
+
+    Returns
+    -------
+    lengths float64 [body, ray] mm and winner int [ray]: 1-based place of the highest body that owns anything, or 0
+    """
+    rays = len(bodies[0][1])
+    lengths, winner = np.zeros((len(bodies), rays)), np.zeros(rays, int)
+    rank = sorted(range(len(bodies)), key=lambda k: (bodies[k][0], k))
+    for ray in range(rays):
+        cuts = sorted({end for _, spans in bodies for span in spans[ray] for end in span})
+        best = -1
+        for a, b in pairwise(cuts):
+            middle = (a + b) / 2
+            for place in reversed(range(len(rank))):
+                if any(s < middle < e for s, e in bodies[rank[place]][1][ray]):
+                    lengths[rank[place], ray] += b - a
+                    best = max(best, place)
+                    break
+        winner[ray] = rank[best] + 1 if best >= 0 else 0
+    return lengths, winner
+
+
+def spans_of(pieces: Pieces) -> list[list[tuple[float, float]]]:
+    """Pieces of a body as spans per ray."""
+    return [
+        [(float(e[k]), float(v[k])) for e, v in pieces if e[k] == e[k]] for k in range(len(pieces[0][0]))
+    ]
+
+
+def path_lengths(scene: Scene) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Resolved path length per material [row, column] mm and labels of a scene of analytic bodies."""
+    rays = Rays.of(scene)
+    bodies = [(body.priority, spans_of(body_pieces(body, rays))) for body in scene.body]
+    by_body, labels = resolve(bodies)
+    lengths: dict[str, np.ndarray] = {}
+    for body, own in zip(scene.body, by_body, strict=True):
+        name = material.resolve(body.material).name
+        lengths[name] = lengths.get(name, 0.0) + own.reshape(rays.shape)
+    return lengths, labels.reshape(rays.shape)
+
+
+def absorbed_kev(scene: Scene, lengths_mm: dict[str, np.ndarray], mas: float, power: int = 1) -> np.ndarray:
+    """Direct sum over all energies: energy absorbed per pixel, sum N eta E^power exp(-sum mu t), before any blur."""
+    rays, beam, camera = Rays.of(scene), scene.source.photons(), scene.detector
+    total = np.zeros(rays.shape)
+    for energy, count in zip(beam.energy_kev, beam.photons * beam.bin_width_kev, strict=True):
+        if count <= 0:
+            continue
+        depth = sum((attenuation(name, energy) * t for name, t in lengths_mm.items()), np.zeros(rays.shape))
+        screen = 1.0
+        if camera.response != "ideal":
+            sheet = material.resolve(camera.scintillator.material)
+            areal = camera.scintillator.areal_density_mg_cm2 / 1000
+            screen = 1 - np.exp(-float(material.mass_attenuation(sheet, energy)) * areal)
+        # per mm2 at 1 m: inverse square, times the cosine at which the panel is met
+        cosine = scene.geometry.sdd_mm / rays.length.reshape(rays.shape)
+        photons = count * camera.pitch_mm**2 * (1000 / rays.length.reshape(rays.shape)) ** 2 * cosine * mas
+        total += photons * screen * energy**power * np.exp(-depth)
+    return total
+
+
+def spread(light: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Sum over the kernel; the margin of its radius is lost."""
+    radius = kernel.shape[0] // 2
+    rows, columns = light.shape[0] - 2 * radius, light.shape[1] - 2 * radius
+    total = np.zeros((rows, columns))
+    for (dy, dx), weight in np.ndenumerate(kernel.astype(np.float64)):
+        total += weight * light[dy : dy + rows, dx : dx + columns]
+    return total
+
+
+def worst(got: np.ndarray, wanted: np.ndarray, where: np.ndarray | bool = True) -> float:
+    """Greatest absolute difference among the elements asked for; at least one is."""
+    gap = np.abs(got.astype(np.float64) - wanted)
+    chosen = gap[np.broadcast_to(where, gap.shape)]
+    assert chosen.size
+    return float(chosen.max())
