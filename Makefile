@@ -1,19 +1,20 @@
 # Every target makes the virtual environment it needs; nothing else is asked of the machine but Python 3.11+, a C++17
-# compiler and make. TORCH and TORCH_INDEX pick the torch build: the pinned CPU one by default.
+# compiler and make. TORCH and TORCH_INDEX pick the torch build: by default the pinned CPU one, from PyTorch's own index or
+# from whatever index pip is set up with; a CUDA build is TORCH=torch TORCH_INDEX=.
 PYTHON ?= python3
 VENV ?= .venv
-TORCH ?= torch==2.13.0
-TORCH_INDEX ?=
+TORCH ?= torch==2.13.0+cpu
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 OUT ?= demo-out
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: demo test test-all check bench gpu clean
 
-# torch first and by its exact version: a bare name may bring gigabytes of CUDA.
+# torch first and by its exact build: a bare name brings gigabytes of CUDA.
 $(VENV)/.ready: pyproject.toml kernels/CMakeLists.txt $(wildcard kernels/*.h kernels/*.cpp) $(wildcard phantoms/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet "$(TORCH)" $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(PIP) install --quiet --retries 0 "$(TORCH)" $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	$(PIP) install --quiet "scikit-build-core>=0.11" cmake ninja
 	$(PIP) install --quiet --no-build-isolation --editable ".[train,dev]"
 	touch $@

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from types import FrameType
@@ -60,7 +60,6 @@ class Summary:
     warnings: int = 0
     first_warning: str = ""
     seconds: float = 0.0
-    failures: list[str] = field(default_factory=list)
 
     def count(self, record: dict[str, Any]) -> None:
         """Add the commit record of a shard just written."""

@@ -54,16 +54,19 @@ def clip_faces(
     points = view.project(vertices)
     kept = np.nonzero(~touched)[0]
     positions, triangles, parents = [], [], []
-    count = len(screen)
     for face in np.nonzero(touched & ~wholly_outside(points, faces))[0]:
-        polygon = clip_polygon([points[k] for k in faces[face]])
-        if len(polygon) < 3:
-            continue
-        positions += [p[1:] / p[0] for p in polygon]
-        for k in range(1, len(polygon) - 1):
-            triangles.append((count, count + k, count + k + 1))
+        corners = [points[k] for k in faces[face]]
+        # a corner that is inside keeps the position its other faces use; projected again it may round the other way
+        known = {id(p): k for p, k in zip(corners, faces[face], strict=True) if not outside[k]}
+        places = []
+        for p in clip_polygon(corners):
+            if id(p) not in known:
+                known[id(p)] = len(screen) + len(positions)
+                positions.append(p[1:] / p[0])
+            places.append(known[id(p)])
+        for k in range(1, len(places) - 1):
+            triangles.append((places[0], places[k], places[k + 1]))
             parents.append(face)
-        count += len(polygon)
     new = np.floor(np.array(positions).reshape(-1, 2) * SUBPIXELS + 0.5).astype(np.int32)
     return (
         np.concatenate([screen, new]),
