@@ -1,8 +1,7 @@
-"""datagen: training corpora of simulated radiographs.
+"""datagen: training corpora of simulated radiographs, from a corpus file to samples to train on.
 
-    datagen.generate("corpus.toml", "out.zarr", workers=2)
-    corpus = datagen.open_corpus("out.zarr")
-    sample = corpus.subset(split="train")[0]
+Make one with ``datagen.generate("corpus.toml", "out.zarr", workers=2)``, read it with
+``datagen.open_corpus("out.zarr").subset(split="train")[0]``.
 """
 
 from datagen.corpus import Corpus, CorpusView, open_corpus

@@ -1,8 +1,8 @@
 """Commit records: a shard exists when its record does.
 
-A record is the attributes of the zarr group ``commits/NNNNNN``, so that plain zarr lists and reads them. It is written last,
-to a temporary file, brought to the disk and renamed; it holds the sha256 of every file of its shard, of the descriptions
-these are read by, and of itself.
+A record is the attributes of the zarr group ``commits/NNNNNN``, so that plain zarr lists and reads them. It is written
+last, to a temporary file, brought to the disk and renamed; it holds the sha256 of every file of its shard, of the
+descriptions these are read by, and of itself.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from xsim import CorpusError
-
+from datagen.corpus_file import COMMITS
 from datagen.layout import Shard
-from datagen.store import COMMITS, metadata_files, sync
+from datagen.store import metadata_files, sync
+from xsim import CorpusError
 
 __all__ = ["damage", "forget", "read_commit", "read_commits", "versions", "write_commit"]
 

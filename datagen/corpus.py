@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
-from xsim import CorpusError
 
-from datagen.commit import damage, read_commits
-from datagen.store import open_array, read_root
+from datagen.commit import read_commits
+from datagen.format_reader import FormatReader
+from datagen.store import read_root
+from xsim import CorpusError
 
 __all__ = ["Corpus", "CorpusView", "open_corpus"]
 
 CACHE_BYTES = 1 << 30
-STORED = {"noisy": 2, "clean": 4, "labels": 2}  # arrays kept in memory, bytes per pixel; noise is noisy - clean, exactly
 
 
 class Corpus:
@@ -62,7 +61,7 @@ class Corpus:
     @property
     def complete(self) -> bool:
         """Whether every shard is committed."""
-        return len(self.commits) == self.description["shards"]
+        return bool(len(self.commits) == self.description["shards"])
 
     @property
     def samples(self) -> int:
@@ -75,7 +74,7 @@ class Corpus:
         records = list(read_commits(self.path))
         for record in records:
             if record["corpus_sha256"] != self.sha256:
-                raise CorpusError(f"shard {record['shard']} of {self.path} belongs to another corpus, generate it again")
+                raise CorpusError(f"shard {record['shard']} of {self.path} is of another corpus, generate it again")
         return records
 
     def subset(self, format: str | None = None, split: str | None = None) -> CorpusView:
@@ -99,13 +98,13 @@ class Corpus:
             format = self.formats[0]
         if format not in self.formats:
             raise CorpusError(f"no format {format!r} in {self.path} (it has {', '.join(self.formats)})")
-        store = self._store(format)
-        rows = store.rows
+        reader = self.reader(format)
+        rows = reader.rows
         if split is not None:
-            words = store.words["split"]
+            words = reader.words["split"]
             if split not in words:
                 raise CorpusError(f"unknown split {split!r} (known: {', '.join(words)})")
-            rows = rows[store.params[:, store.columns.index("split")] == words.index(split)]
+            rows = rows[reader.params[:, reader.columns.index("split")] == words.index(split)]
         return CorpusView(self, format, rows, split)
 
     def instances(self, index: int) -> list[dict[str, Any]]:
@@ -118,16 +117,17 @@ class Corpus:
         """
         scene, frame = divmod(index, self.description["frames_per_scene"])
         place, turn = divmod(scene, len(self.formats))
-        store = self._store(self.formats[turn])
-        return store.instances(place * self.description["frames_per_scene"] + frame)
+        reader = self.reader(self.formats[turn])
+        return reader.instances(place * self.description["frames_per_scene"] + frame)
 
-    def _store(self, format: str) -> _FormatStore:
-        if format not in self._stores:
-            self._stores[format] = _FormatStore(self, format, self._cache_bytes)
-        return self._stores[format]
+    def reader(self, format: str) -> FormatReader:
+        """The arrays of a format, one reader per process."""
+        if format not in self._readers:
+            self._readers[format] = FormatReader(self.path, format, self.commits, self._cache_bytes)
+        return self._readers[format]
 
     @cached_property
-    def _stores(self) -> dict[str, _FormatStore]:
+    def _readers(self) -> dict[str, FormatReader]:
         return {}
 
 
@@ -161,13 +161,13 @@ class CorpusView:
         Returns
         -------
         dict
-            noisy, clean, noise: float32 [row, column] ADU, noisy == clean + noise exactly; labels: uint16 [row, column];
-            params: dict of the sample's parameters; index: int, its place in the corpus.
+            noisy, clean, noise: float32 [row, column] ADU, noisy == clean + noise exactly; labels: uint16
+            [row, column]; params: dict of the sample's parameters; index: int, its place in the corpus.
         """
         row = int(self.rows[i])
-        images = self.store.images(row)
+        images = self.reader.images(row)
         noisy = images["noisy"].astype(np.float32)
-        params = self.store.parameters(row)
+        params = self.reader.parameters(row)
         index = params["scene"] * self.corpus.description["frames_per_scene"] + params["frame"]
         clean = images["clean"].copy()
         return {
@@ -180,122 +180,21 @@ class CorpusView:
         }
 
     @property
-    def store(self) -> _FormatStore:
+    def reader(self) -> FormatReader:
         """The arrays behind the view."""
-        return self.corpus._store(self.format)
+        return self.corpus.reader(self.format)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the images."""
-        return self.store.shape
+        return self.reader.shape
 
     def params(self, name: str) -> np.ndarray:
         """A parameter of every sample of the view, float64 [sample]."""
-        if name not in self.store.columns:
-            raise CorpusError(f"no parameter {name!r} (known: {', '.join(self.store.columns)})")
-        places = np.searchsorted(self.store.rows, self.rows)
-        return np.asarray(self.store.params[places, self.store.columns.index(name)])
-
-
-class _FormatStore:
-    """Arrays of one format in one process: opened when needed, shards checked before they are first read."""
-
-    def __init__(self, corpus: Corpus, format: str, cache_bytes: int) -> None:
-        self._out, self._format = corpus.path, format
-        self._commits = [record for record in corpus.commits if record["format"] == format]
-        self._checked: set[int] = set()
-        self._arrays: dict[str, zarr.Array] = {}
-        self._cache: dict[int, dict[str, np.ndarray]] = {}
-        self._cache_bytes = cache_bytes
-
-    def array(self, name: str) -> zarr.Array:
-        if name not in self._arrays:
-            try:
-                self._arrays[name] = open_array(self._out, f"{self._format}/{name}")
-            except Exception as error:  # zarr's own kinds, by version
-                raise CorpusError(f"{self._out}/{self._format}/{name} cannot be opened ({error})") from None
-        return self._arrays[name]
-
-    @cached_property
-    def rows(self) -> np.ndarray:
-        """Committed samples, int64 [sample]."""
-        runs = [np.arange(each["first"], each["first"] + each["samples"]) for each in self._commits]
-        return np.concatenate(runs) if runs else np.zeros(0, dtype=np.int64)
-
-    @cached_property
-    def params(self) -> np.ndarray:
-        """Parameters of the committed samples, float64 [sample, column]."""
-        tables = [self._read("params", each["first"], each["first"] + each["samples"]) for each in self._commits]
-        return np.concatenate(tables) if tables else np.zeros((0, len(self.columns)))
-
-    @property
-    def columns(self) -> list[str]:
-        return list(self.array("params").attrs["columns"])
-
-    @property
-    def words(self) -> dict[str, list[Any]]:
-        return dict(self.array("params").attrs["words"])
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        rows, columns = self.array("noisy").shape[1:]
-        return rows, columns
-
-    def parameters(self, row: int) -> dict[str, Any]:
-        """Parameters of one sample; words and whole numbers as such, what does not apply is None."""
-        values = self.params[np.searchsorted(self.rows, row)]
-        return _readable(values, self.array("params").attrs)
-
-    def instances(self, row: int) -> list[dict[str, Any]]:
-        """Instance table of one sample."""
-        table = self._read("instances", row, row + 1)[0]
-        return [_readable(line, self.array("instances").attrs) for line in table if not np.isnan(line[0])]
-
-    def images(self, row: int) -> dict[str, np.ndarray]:
-        """Stored images of one sample; from memory where the whole format fits there."""
-        rows, columns = self.shape
-        if len(self.rows) * rows * columns * sum(STORED.values()) > self._cache_bytes:
-            return {name: self._read(name, row, row + 1)[0] for name in STORED}
-        record = self._record(row)
-        if record["shard"] not in self._cache:
-            first, last = record["first"], record["first"] + record["samples"]
-            self._cache[record["shard"]] = {name: self._read(name, first, last) for name in STORED}
-        return {name: array[row - record["first"]] for name, array in self._cache[record["shard"]].items()}
-
-    def _record(self, row: int) -> dict[str, Any]:
-        for record in self._commits:
-            if record["first"] <= row < record["first"] + record["samples"]:
-                return record
-        raise CorpusError(f"sample {row} of {self._out}/{self._format} is not there (not committed) generate it first")
-
-    def _read(self, name: str, first: int, last: int) -> np.ndarray:
-        """Rows first..last - 1 of an array, all of one shard."""
-        record = self._record(first)
-        if record["shard"] not in self._checked:
-            wrong = damage(self._out, record)
-            if wrong:
-                raise self._damaged(record, wrong)
-            self._checked.add(record["shard"])
-        try:
-            return np.asarray(self.array(name)[first:last])
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
-            raise self._damaged(record, f"{name}: {' '.join(str(error).split())}") from None
-
-    def _damaged(self, record: dict[str, Any], wrong: str) -> CorpusError:
-        return CorpusError(f"shard {record['shard']} of {self._out} is damaged ({wrong}) generate the corpus again to mend it")
-
-
-def _readable(values: np.ndarray, attributes: Any) -> dict[str, Any]:
-    words, whole = attributes["words"], set(attributes["whole"])
-    found: dict[str, Any] = {}
-    for column, value in zip(attributes["columns"], values.tolist(), strict=True):
-        if value != value:
-            found[column] = None
-        elif column in words:
-            found[column] = words[column][int(value)]
-        else:
-            found[column] = int(value) if column in whole else value
-    return found
+        if name not in self.reader.columns:
+            raise CorpusError(f"no parameter {name!r} (known: {', '.join(self.reader.columns)})")
+        places = np.searchsorted(self.reader.rows, self.rows)
+        return np.asarray(self.reader.params[places, self.reader.columns.index(name)])
 
 
 def open_corpus(path: str | os.PathLike[str], cache_bytes: int = CACHE_BYTES) -> Corpus:

@@ -13,25 +13,37 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, model_validator
 
 import xsim
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from xsim import CorpusError
-
 from datagen.distribution import Distribution, parse
 from datagen.problem import first_problem, nearest
+from xsim import CorpusError
 
-__all__ = ["BodyRule", "CorpusFile", "Format", "Header", "Split", "load_corpus"]
+__all__ = ["COMMITS", "SPLITS", "BodyRule", "CorpusFile", "Format", "Header", "Split", "load_corpus"]
 
 SPLITS = ("train", "val", "test")
 PHANTOM = "phantom:"
+COMMITS = "commits"  # folder of the commit records in a store
 FILE_KEYS = ("mesh", "spectrum", "volume")
-_BODY_KEYS = ("count", "inside", "clearance_mm", "apart_mm")
+# what a [[body]] may say here beyond a scene file, and what each must be
+BODY_KEYS = {
+    "count": "a whole number of at least 0, or a distribution of them",
+    "inside": "the name of an earlier body",
+    "clearance_mm": "a number of at least 0, or a distribution",
+    "apart_mm": "a number of at least 0, or a distribution",
+}
+MOST_BODIES = 65535  # labels are 16 bits
+
+
+Drawn: TypeAlias = InstanceOf[Distribution]
+Length: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Split(_Table):
@@ -53,11 +65,11 @@ class Header(_Table):
     """The [corpus] table."""
 
     name: Annotated[str, Field(min_length=1)]
-    scenes: Annotated[int, Field(ge=1)]
+    scenes: Annotated[int, Field(ge=1, le=10**12)]
     seed: Annotated[int, Field(ge=0)] = 0
     shard_samples: Annotated[int, Field(ge=1)] = 64
-    frames_per_scene: Annotated[int, Field(ge=1)] = 1
-    redraws: Annotated[int, Field(ge=0)] = 20
+    frames_per_scene: Annotated[int, Field(ge=1, le=10**6)] = 1
+    redraws: Annotated[int, Field(ge=0, le=1000)] = 20
     split: Split = Split()
 
 
@@ -66,10 +78,10 @@ class BodyRule(_Table):
 
     name: str
     template: dict[str, Any]
-    count: Annotated[int, Field(ge=0)] | Distribution | None = None
+    count: Annotated[int, Field(ge=0, strict=True)] | Drawn | None = None
     inside: str | None = None
-    clearance_mm: Annotated[float, Field(ge=0)] | Distribution = 0.0
-    apart_mm: Annotated[float, Field(ge=0)] | Distribution | None = None
+    clearance_mm: Length | Drawn = 0.0
+    apart_mm: Length | Drawn | None = None
 
     @property
     def most(self) -> int:
@@ -161,13 +173,18 @@ def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
     bodies = tuple(_body(raw, number) for number, raw in enumerate(raw_bodies, 1))
     _check_containers(bodies)
     formats = _formats(document.get("detector"), tables)
-    return CorpusFile(header, formats, tables, bodies, document, directory, _content_hash(document, directory))
+    corpus = CorpusFile(header, formats, tables, bodies, document, directory, _content_hash(document, directory))
+    if corpus.greatest_instances > MOST_BODIES:
+        raise CorpusError(
+            f"a scene may get {corpus.greatest_instances} bodies (labels go to {MOST_BODIES}) lower count"
+        )
+    return corpus
 
 
 def _header(document: dict[str, Any]) -> Header:
     if "corpus" not in document:
         close = nearest("corpus", document)
-        raise CorpusError(f"no [corpus] table {f'did you mean [{close}]?' if close else '(is this a scene file?)'}")
+        raise CorpusError(f"no [corpus] table ({f'did you mean [{close}]?' if close else 'is this a scene file?'})")
     if not isinstance(document["corpus"], dict):
         raise CorpusError("corpus is not a table, write [corpus]")
     try:
@@ -181,17 +198,18 @@ def _body(raw: dict[str, Any], number: int) -> BodyRule:
     name = str(raw.get("name", f"body-{number}"))
     where = f"body.{name}"
     for key in raw:
-        if key not in _BODY_KEYS and (close := nearest(key, _BODY_KEYS, 0.7)):
-            raise CorpusError(f"{where}: unknown key {key!r} did you mean {close!r}?")
-    template = {key: parse(value, f"{where}.{key}") for key, value in raw.items() if key not in _BODY_KEYS}
+        if key not in BODY_KEYS and (close := nearest(key, BODY_KEYS, 0.7)):
+            raise CorpusError(f"{where}: unknown key {key!r} (did you mean {close!r}?)")
+    template = {key: parse(value, f"{where}.{key}") for key, value in raw.items() if key not in BODY_KEYS}
     for key in ("name", "shape"):
         if isinstance(template.get(key), Distribution):
             raise CorpusError(f"{where}.{key} cannot be drawn, write one [[body]] each with its own count")
-    rules = {key: parse(raw[key], f"{where}.{key}") for key in _BODY_KEYS if key in raw}
+    rules = {key: parse(raw[key], f"{where}.{key}") for key in BODY_KEYS if key in raw}
     try:
         rule = BodyRule(name=name, template=template, **rules)
     except ValidationError as error:
-        raise CorpusError(f"{where}.{first_problem(error, BodyRule.model_fields)}") from None
+        key = str(error.errors()[0]["loc"][0])
+        raise CorpusError(f"{where}.{key} must be {BODY_KEYS[key]} (given {raw[key]!r})") from None
     ends = rule.count.ends() if isinstance(rule.count, Distribution) else []
     if not all(isinstance(end, int) and end >= 0 for end in ends):
         raise CorpusError(f"{where}.count must draw whole numbers, use {{ integers = [1, 5] }} or a choice of them")
@@ -205,7 +223,7 @@ def _check_containers(bodies: tuple[BodyRule, ...]) -> None:
             raise CorpusError(f"two bodies are named {rule.name!r}, give each [[body]] its own name")
         if rule.inside is None:
             if rule.apart_mm is not None or rule.clearance_mm != 0.0:
-                raise CorpusError(f"body.{rule.name}: clearance_mm and apart_mm need inside = \"name\"")
+                raise CorpusError(f'body.{rule.name}: clearance_mm and apart_mm need inside = "name"')
             continue
         if rule.inside not in earlier:
             raise CorpusError(f"body.{rule.name}: inside = {rule.inside!r} names no earlier body (earlier: {earlier})")
@@ -217,27 +235,33 @@ def _formats(raw: Any, tables: dict[str, Any]) -> tuple[Format, ...]:
     listed = raw if isinstance(raw, list) else [raw]
     if not listed or not all(isinstance(item, dict) for item in listed):
         raise CorpusError("no [detector] table (a corpus needs at least one detector)")
-    state = tables.get("acquisition", {}).get("state", "raw")
-    if isinstance(state, Distribution):
+    acquisition = tables.get("acquisition")
+    state = acquisition.get("state", "raw") if isinstance(acquisition, dict) else "raw"
+    if not isinstance(state, str):
         raise CorpusError("acquisition.state cannot be drawn, write one corpus each")
-    formats = []
-    for item in listed:
-        detector = {key: parse(value, f"detector.{key}") for key, value in item.items() if key != "name"}
-        sizes = [detector.get("rows"), detector.get("columns")]
-        if not all(type(size) is int and size > 0 for size in sizes):
-            raise CorpusError(
-                f"detector rows and columns must be whole numbers above 0 (given {sizes[0]!r}, {sizes[1]!r}); "
-                "for several sizes write several [[detector]] tables"
-            )
-        for key in ("preset", "kind", "response"):
-            if isinstance(detector.get(key), Distribution):
-                raise CorpusError(f"detector.{key} cannot be drawn, write several [[detector]] tables")
-        name = item.get("name") or f"{detector.get('preset') or 'detector'}-{sizes[0]}x{sizes[1]}"
-        formats.append(Format(_plain(str(name)), int(sizes[0]), int(sizes[1]), str(state), detector))
+    formats = tuple(_format(item, state) for item in listed)
     names = [each.name for each in formats]
-    if len(set(names)) < len(names):
-        raise CorpusError(f"two detectors share the format name {max(names, key=names.count)!r}, give each a name")
-    return tuple(formats)
+    if len(set(names)) < len(names) or COMMITS in names:
+        twice = max(names, key=names.count) if COMMITS not in names else COMMITS
+        raise CorpusError(f"the format name {twice!r} is taken, give each [[detector]] a name of its own")
+    return formats
+
+
+def _format(item: dict[str, Any], state: str) -> Format:
+    detector = {key: parse(value, f"detector.{key}") for key, value in item.items() if key != "name"}
+    rows, columns = (detector.get(key) for key in ("rows", "columns"))
+    if type(rows) is not int or type(columns) is not int or min(rows, columns) < 1:
+        raise CorpusError(
+            f"detector rows and columns must be whole numbers above 0 "
+            f"(given {item.get('rows')!r}, {item.get('columns')!r}) for several sizes write several [[detector]]"
+        )
+    for key in ("preset", "kind", "response"):
+        if isinstance(detector.get(key), Distribution):
+            raise CorpusError(f"detector.{key} cannot be drawn, write several [[detector]] tables")
+    if detector.get("response") == "ideal":
+        raise CorpusError("detector.response 'ideal' has no grey values to store, leave it out")
+    name = item.get("name") or f"{detector.get('preset') or 'detector'}-{rows}x{columns}"
+    return Format(_plain(str(name)), rows, columns, state, detector)
 
 
 def _plain(name: str) -> str:

@@ -1,7 +1,7 @@
 """Distributions as a corpus file writes them, and drawing a value from a template that holds some.
 
-A distribution is a table with one of the keys of ``KINDS``. It may stand wherever a scene file has a number, a string, a
-vector component or a list; an option of ``choice`` may hold further distributions.
+A distribution is a table with one of the keys of ``KINDS``. It may stand wherever a scene file has a number, a string,
+a vector component or a list; an option of ``choice`` may hold further distributions.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from xsim import CorpusError
 
 from datagen.problem import first_problem, nearest
 from datagen.stream import Stream
+from xsim import CorpusError
 
 __all__ = ["KINDS", "Choice", "Distribution", "draw", "numbers_of", "parse", "walk"]
 
@@ -159,7 +159,7 @@ def parse(value: Any, path: str) -> Any:
         if kinds:
             return _distribution(value, kinds[0], path)
         if len(value) == 1 and (close := nearest(next(iter(value)), KINDS, 0.7)):
-            raise CorpusError(f"{path}: unknown distribution {next(iter(value))!r} did you mean {close!r}?")
+            raise CorpusError(f"{path}: unknown distribution {next(iter(value))!r} (did you mean {close!r}?)")
         return {key: parse(item, f"{path}.{key}" if path else key) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [parse(item, f"{path}.{index}") for index, item in enumerate(value)]

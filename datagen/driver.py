@@ -19,7 +19,6 @@ from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
-from xsim import CorpusError
 
 from datagen.commit import damage, read_commit, versions
 from datagen.corpus_file import CorpusFile, load_corpus
@@ -28,6 +27,7 @@ from datagen.lock import locked
 from datagen.scenes import check_corpus
 from datagen.shard import write_shard
 from datagen.store import create_store, state_of
+from xsim import CorpusError
 
 __all__ = ["Summary", "generate"]
 
@@ -70,7 +70,7 @@ class Summary:
             self.first_warning = record["notes"][0]["warning"]
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The job was asked to end; shards not committed are left for the next run."""
 
 
@@ -90,8 +90,8 @@ def generate(
     out_path : path
         Where the zarr group is or shall be.
     workers : int
-        Processes. The bytes do not depend on it. More than one start afresh ("spawn"), so a script that calls this needs
-        the usual ``if __name__ == "__main__":``.
+        Processes. The bytes do not depend on it. More than one start afresh ("spawn"), so a script that calls this
+        needs the usual ``if __name__ == "__main__":``.
     backend : {"cpu", "cuda", "auto"}
     progress : bool
         Whether to show a bar on stderr.
@@ -187,8 +187,8 @@ def _run(
         begun = bar.n
         try:
             while True:
-                while len(running) < 2 * workers and (number := next(waiting, None)) is not None:
-                    running.add(pool.submit(_work, number))
+                while len(running) < 2 * workers and (upcoming := next(waiting, None)) is not None:
+                    running.add(pool.submit(_work, upcoming))
                 if not running:
                     break
                 finished, running = wait(running, POLL_S, FIRST_COMPLETED)
@@ -196,7 +196,9 @@ def _run(
                     summary.count(future.result())
                 bar.update(begun + counter.value - bar.n)
         except BrokenProcessPool:
-            raise CorpusError("a worker process died (killed, or out of memory?) finished shards are kept, run it again") from None
+            raise CorpusError(
+                "a worker process died (killed, or out of memory?) finished shards are kept, run it again"
+            ) from None
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -213,7 +215,7 @@ def _start_worker(corpus: CorpusFile, out: str, backend: str, counter: Any, stop
 
     def tick() -> None:
         if stop.is_set():
-            raise Stopped
+            raise StoppedError
         with counter.get_lock():
             counter.value += 1
 

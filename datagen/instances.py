@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import xsim
 
+import xsim
 from datagen.scenes import DrawnScene
 from datagen.table import INSTANCE_COLUMNS, class_of, material_name
 
@@ -15,7 +15,9 @@ __all__ = ["body_sizes_mm", "contrast", "instance_rows", "label_boxes"]
 LEAST_MARGIN = 3  # pixels of surroundings that a small body is compared with
 
 
-def instance_rows(drawn: DrawnScene, image: xsim.Radiograph, words: dict[str, list[str]], placed: np.ndarray) -> np.ndarray:
+def instance_rows(
+    drawn: DrawnScene, image: xsim.Radiograph, words: dict[str, list[str]], placed: np.ndarray
+) -> np.ndarray:
     """One row per body of the scene.
 
     Parameters
@@ -85,13 +87,13 @@ def label_boxes(labels: np.ndarray, count: int) -> np.ndarray:
 def contrast(image: xsim.Radiograph, label: int, box: np.ndarray, placed: np.ndarray) -> tuple[float, float]:
     """Contrast [ADU] of a body against its surroundings, and the same over the noise of one pixel there.
 
-    The surroundings are the pixels near its box that show the label most common there, bodies placed inside others aside.
-    Both means are those of ``clean``; the noise is the camera's, sqrt(a x + b) at the surroundings' mean x.
+    The surroundings are the pixels near its box that show the label most common there, bodies placed inside others
+    aside. Both means are those of ``clean``; the noise is the camera's, sqrt(a x + b) at the surroundings' mean x.
 
     Returns
     -------
     contrast_adu, contrast_to_noise : float
-        Negative for a body that is darker than its surroundings in the first, never in the second; NaN without surroundings.
+        The first is negative for a body darker than its surroundings, the second never; NaN without surroundings.
     """
     first_row, stop_row, first_column, stop_column = (int(edge) for edge in box)
     margin = max(LEAST_MARGIN, (max(stop_row - first_row, stop_column - first_column) + 1) // 2)

@@ -60,7 +60,7 @@ class Layout:
         return self.format_scenes(place) * self.corpus.header.frames_per_scene
 
     def shard_samples(self, place: int) -> int:
-        """Samples per shard: as the corpus asks, fewer where the shard would grow too large, whole series if possible."""
+        """Samples per shard: as asked, fewer where it would grow too large, whole series where possible."""
         each = self.corpus.formats[place]
         frames = self.corpus.header.frames_per_scene
         limit = max(1, SHARD_BYTES // (4 * padded(each.rows) * padded(each.columns)))

@@ -9,9 +9,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from xsim import CorpusError, OutputError
-
 from datagen.store import LOCK
+from xsim import CorpusError, OutputError
 
 __all__ = ["locked"]
 

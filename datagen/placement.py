@@ -1,7 +1,8 @@
 """Placing a body at random wholly inside another.
 
-A convex body with half extents e along the container's axes lies inside a box when its centre is nearer to the middle than
-half size - e on each axis; inside a cylinder or a sphere the extents across the axis, or all three, add in square.
+A convex body with half extents e along the container's axes lies inside a box when its centre is nearer to the middle
+than half size - e on each axis; inside a cylinder the extents across the axis add in square, inside a sphere the radius
+of the sphere around the body counts.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def rotation(angles_deg: Vector) -> Matrix:
     )
 
 
-def reach_mm(body: Mapping[str, Any], axes: Matrix) -> tuple[float, float, float]:
+def reach_mm(body: Mapping[str, Any], axes: Sequence[Vector]) -> tuple[float, float, float]:
     """Half extents [mm] of a sphere, box or cylinder along unit vectors given in its own frame."""
     shape = body.get("shape")
     if shape == "sphere":
@@ -72,9 +73,7 @@ def _centre(container: Mapping[str, Any], child: Mapping[str, Any], clearance_mm
     turn = rotation(container.get("rotation_deg", (0, 0, 0)))
     own = rotation(child.get("rotation_deg", (0, 0, 0)))
     # axis a of the container seen from the child's frame: column a of the container's turn, turned back
-    axes = tuple(
-        tuple(sum(turn[k][a] * own[k][b] for k in range(3)) for b in range(3)) for a in range(3)
-    )
+    axes = [[sum(turn[k][a] * own[k][b] for k in range(3)) for b in range(3)] for a in range(3)]
     reach = reach_mm(child, axes)
     room = clearance_mm + MARGIN_MM
     if container["shape"] == "box":
@@ -102,7 +101,9 @@ def _in_ball(radius: float, stream: Stream) -> list[float]:
 
 def _check_room(free_mm: float, child: Mapping[str, Any], container: Mapping[str, Any]) -> None:
     if free_mm < 0:
-        raise PlacementError(f"{child.get('name')} does not fit inside {container.get('name')} ({-free_mm:.3g} mm short)")
+        raise PlacementError(
+            f"{child.get('name')} does not fit inside {container.get('name')} ({-free_mm:.3g} mm short)"
+        )
 
 
 class Placer:
@@ -120,8 +121,13 @@ class Placer:
         self._count = 0
 
     def place(
-        self, child: Mapping[str, Any], container: Mapping[str, Any], owner: int, clearance_mm: float,
-        apart_mm: float | None, stream: Stream,
+        self,
+        child: Mapping[str, Any],
+        container: Mapping[str, Any],
+        owner: int,
+        clearance_mm: float,
+        apart_mm: float | None,
+        stream: Stream,
     ) -> list[float]:
         """Find a centre for ``child`` inside ``container``.
 
@@ -148,15 +154,15 @@ class Placer:
             When the child is too large, or every try came too near another body.
         """
         if container.get("shape") not in CONTAINERS:
-            raise PlacementError(f"nothing can be placed inside a {container.get('shape') or 'mesh'} (use a box, cylinder or sphere)")
+            raise PlacementError(
+                f"nothing can be placed inside a {container.get('shape') or 'mesh'} (use a box, cylinder or sphere)"
+            )
         radius = bounding_radius_mm(child) if child.get("shape") in CONTAINERS else 0.0
         turn = rotation(container.get("rotation_deg", (0, 0, 0)))
         origin = container.get("position_mm", (0, 0, 0))
         for _ in range(TRIES):
             local = _centre(container, child, clearance_mm, stream)
-            world = [
-                round(origin[a] + sum(turn[a][b] * local[b] for b in range(3)), DECIMALS) for a in range(3)
-            ]
+            world = [round(origin[a] + sum(turn[a][b] * local[b] for b in range(3)), DECIMALS) for a in range(3)]
             if apart_mm is None or self._clear(world, radius + apart_mm + MARGIN_MM, owner):
                 self._remember(world, radius, owner)
                 return world

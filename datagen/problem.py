@@ -24,9 +24,10 @@ def first_problem(error: ValidationError, known: Iterable[str]) -> str:
         names = sorted(known)
         close = nearest(str(problem["loc"][-1]), names)
         hint = f"did you mean {close!r}?" if close else f"known: {', '.join(names)}"
-        return f"unknown key {place!r} {hint}"
+        return f"unknown key {place!r} ({hint})"
     message = " ".join(str(problem["msg"]).removeprefix("Value error, ").split())
+    message = message.replace("Input should be", "must be").replace("a valid tuple", "a list [a, b]")
     if problem["type"] == "missing":
-        return f"{place} is missing (the file must give it)"
+        return f"{place} is missing (required)"
     given = "" if isinstance(problem["input"], dict) else f" (given {problem['input']!r})"
     return f"{place + ': ' if place else ''}{message[:1].lower() + message[1:]}{given}"

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import xsim
-from xsim import CorpusError, XsimError
 
+import xsim
 from datagen.corpus_file import SPLITS, CorpusFile
 from datagen.instances import instance_rows
-from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of
+from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of, unmakeable
 from datagen.table import ParameterTable, instance_words
+from xsim import XsimError
 
 __all__ = ["Sample", "SceneSamples", "check_sample", "simulate_scene"]
 
@@ -83,7 +83,7 @@ def simulate_scene(
             result.redrawn.append({"scene": index, "attempt": drawn.attempt, "reason": str(error)})
             attempt = drawn.attempt + 1
             if attempt > corpus.header.redraws:
-                raise CorpusError(f"scene {index} cannot be made in {attempt} draws ({error})") from None
+                raise unmakeable(index, result.redrawn) from None
             continue
         break
     result.notes = [{"scene": index, "warning": text} for text in sorted({str(each.message) for each in caught})]

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import xsim
-from xsim import BackendError, CorpusError, OutputError, XsimError
-
 from datagen.corpus_file import SPLITS, BodyRule, CorpusFile, Format
 from datagen.distribution import Choice, Distribution, draw, walk
 from datagen.exposure import settle_exposure
 from datagen.placement import PlacementError, Placer
 from datagen.stream import Stream
+from xsim import BackendError, CorpusError, OutputError, SceneError, XsimError
 
-__all__ = ["DrawnScene", "check_corpus", "draw_scene", "format_of", "make_scene", "noise_seed", "redrawable", "split_of"]
+__all__ = [
+    "DrawnScene",
+    "check_corpus",
+    "draw_scene",
+    "format_of",
+    "make_scene",
+    "noise_seed",
+    "redrawable",
+    "split_of",
+]
 
 # first words of the substream keys; scenes use theirs below SCENES
 SCENES, SEEDS, SPLIT = 0, 1, 2
@@ -77,6 +87,18 @@ def split_of(corpus: CorpusFile, index: int) -> str:
     return SPLITS[1] if place < shares.train + shares.val else SPLITS[2]
 
 
+def _checked(mapping: dict[str, Any], corpus: CorpusFile) -> xsim.Scene:
+    """The scene of a mapping; a fault in a body is told with its name, its number means nothing to the user."""
+    try:
+        return xsim.scene_from_dict(mapping, corpus.directory)
+    except SceneError as error:
+        place = re.match(r"body\.(\d+)(\.\w+)?", str(error))
+        if place is None or int(place[1]) >= len(mapping["body"]):
+            raise
+        name = mapping["body"][int(place[1])]["name"]
+        raise SceneError(f"body {name!r}{str(error)[place.end() :]}") from None
+
+
 def redrawable(error: Exception) -> bool:
     """Whether another draw may mend it: the scene is at fault, not the machine."""
     return isinstance(error, (PlacementError, XsimError)) and not isinstance(error, (BackendError, OutputError))
@@ -96,7 +118,7 @@ def make_scene(corpus: CorpusFile, index: int, attempt: int) -> DrawnScene:
     mapping["detector"] = draw(format_of(corpus, index).detector, stream, "detector", drawn)
     mapping["body"], groups = _draw_bodies(corpus, mapping, stream, drawn)
     settle_exposure(mapping, corpus.directory)
-    scene = xsim.scene_from_dict(mapping, corpus.directory)
+    scene = _checked(mapping, corpus)
     return DrawnScene(index, attempt, mapping, scene, drawn, groups)
 
 
@@ -116,15 +138,23 @@ def draw_scene(corpus: CorpusFile, index: int, start: int = 0) -> tuple[DrawnSce
     for attempt in range(start, corpus.header.redraws + 1):
         try:
             with warnings.catch_warnings():
-                # a body partly or wholly beside the detector is the corpus file's choice; see Sample.notes for the rest
+                # a body beside the detector is the corpus file's choice; SceneSamples.notes has other warnings
                 warnings.filterwarnings("ignore", message=".*out of view")
                 return make_scene(corpus, index, attempt), failures
         except (PlacementError, XsimError) as error:
             if not redrawable(error):
                 raise
             failures.append({"scene": index, "attempt": attempt, "reason": str(error)})
-    reason = failures[-1]["reason"] if failures else "no attempts left"
-    raise CorpusError(f"scene {index} cannot be made in {corpus.header.redraws + 1} draws ({reason})")
+    raise unmakeable(index, failures)
+
+
+def unmakeable(index: int, failures: list[dict[str, Any]]) -> CorpusError:
+    """The error of a scene whose every draw failed: the reason alone where most of them share it."""
+    reasons = Counter(failure["reason"] for failure in failures)
+    reason, times = reasons.most_common(1)[0]
+    if 2 * times >= len(failures):
+        return CorpusError(reason)
+    return CorpusError(f"scene {index} cannot be made in {len(failures)} draws (one was: {reason}) change its ranges")
 
 
 def _draw_bodies(
@@ -153,8 +183,13 @@ def _draw_bodies(
 
 
 def _place(
-    rule: BodyRule, body: dict[str, Any], host: tuple[dict[str, Any], int], placer: Placer, stream: Stream,
-    mapping: dict[str, Any], corpus: CorpusFile,
+    rule: BodyRule,
+    body: dict[str, Any],
+    host: tuple[dict[str, Any], int],
+    placer: Placer,
+    stream: Stream,
+    mapping: dict[str, Any],
+    corpus: CorpusFile,
 ) -> None:
     clearance = draw(rule.clearance_mm, stream, "", {})
     apart = None if rule.apart_mm is None else draw(rule.apart_mm, stream, "", {})
@@ -162,12 +197,12 @@ def _place(
         body["position_mm"] = placer.place(body, *host, clearance, apart, stream)
     except (KeyError, TypeError, ValueError, IndexError):
         # a size that is missing or no number: the scene's own check says which, in its words
-        xsim.scene_from_dict({**mapping, "acquisition": {}, "body": [host[0], body]}, corpus.directory)
+        _checked({**mapping, "acquisition": {}, "body": [host[0], body]}, corpus)
         raise PlacementError(f"{rule.name}: its size cannot be understood, so it cannot be placed") from None
 
 
 def check_corpus(corpus: CorpusFile) -> None:
-    """Draw one scene per format and one per option of every choice, so that what is wrong shows before anything is written.
+    """Draw one scene per format and one per option of every choice: what is wrong shows before anything is written.
 
     Raises
     ------

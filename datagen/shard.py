@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import zarr
-from numcodecs import blosc
-from xsim import CorpusError, OutputError
 
 from datagen.commit import forget, write_commit
 from datagen.corpus_file import CorpusFile, load_corpus
 from datagen.layout import ARRAYS, Layout, Shard
 from datagen.sample import Sample, SceneSamples, simulate_scene
 from datagen.store import open_array
+from xsim import CorpusError, OutputError
 
 __all__ = ["write_shard"]
 
@@ -59,27 +58,21 @@ def write_shard(
     known = corpus if isinstance(corpus, CorpusFile) else load_corpus(corpus)
     root, layout = Path(out), Layout(known)
     shard = layout.shard(number)
-    samples: list[Sample] = []
-    redrawn: list[dict[str, Any]] = []
-    notes: list[dict[str, Any]] = []
-    backends: set[str] = set()
-    for made in _scenes(known, layout, shard, backend, tick):
-        samples += made.samples
-        redrawn += made.redrawn
-        notes += made.notes
-        backends.add(made.backend)
+    made = list(_scenes(known, layout, shard, backend, tick))
+    backends = {each.backend for each in made}
     if len(backends) > 1:
         raise CorpusError(f"shard {number} was simulated on {sorted(backends)} (one backend per corpus) name one")
+    notes = [note for each in made for note in each.notes]
     facts = {
         "corpus_sha256": known.sha256,
         "backend": backends.pop(),
-        "redrawn": redrawn,
+        "redrawn": [failure for each in made for failure in each.redrawn],
         "warnings": len(notes),
         "notes": notes[:MOST_NOTES],
     }
     try:
         forget(root, shard)
-        _write_arrays(root, shard, samples)
+        _write_arrays(root, shard, [sample for each in made for sample in each.samples])
         return write_commit(root, shard, facts)
     except OSError as error:
         _clean_up(root, shard)
@@ -97,7 +90,6 @@ def _scenes(
 
 
 def _write_arrays(root: Path, shard: Shard, samples: list[Sample]) -> None:
-    blosc.set_nthreads(1)  # as many processes as cores already
     rows = slice(shard.first, shard.first + shard.count)
     # an all-background label image is written like any other: every file of a shard exists and has its hash
     with zarr.config.set({"array.write_empty_chunks": True}):

@@ -21,20 +21,23 @@ from typing import Any
 
 import numpy as np
 import zarr
-from xsim import CorpusError, OutputError
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from datagen.corpus_file import CorpusFile, Format
+from datagen.corpus_file import COMMITS, CorpusFile, Format
 from datagen.layout import ARRAYS, TILE, Layout, padded
 from datagen.table import INSTANCE_COLUMNS, INSTANCE_WHOLE, WHOLE, ParameterTable, instance_words
+from xsim import CorpusError, OutputError
 
 __all__ = ["LOCK", "MARK", "create_store", "metadata_files", "open_array", "read_root", "state_of"]
 
 MARK = "datagen_corpus"
 SCHEMA = 1
 LOCK = ".lock"
-COMMITS = "commits"
-AXES = {"noisy": ("sample", "row", "column"), "params": ("sample", "parameter"), "instances": ("sample", "body", "column")}
+AXES = {
+    "noisy": ("sample", "row", "column"),
+    "params": ("sample", "parameter"),
+    "instances": ("sample", "body", "column"),
+}
 
 
 def create_store(corpus: CorpusFile, out: Path) -> None:
@@ -89,7 +92,9 @@ def read_root(out: Path) -> dict[str, Any]:
         what = "no such folder" if not out.exists() else "it has no corpus description"
         raise CorpusError(f"{out} is not a corpus ({what}) make one with: datagen generate CORPUS {out}")
     if description.get("schema") != SCHEMA:
-        raise CorpusError(f"{out} has store layout {description.get('schema')!r} (this version reads {SCHEMA}) update xsim")
+        raise CorpusError(
+            f"{out} has store layout {description.get('schema')!r} (this version reads {SCHEMA}) update xsim"
+        )
     return description
 
 
@@ -151,8 +156,14 @@ def _write_format(corpus: CorpusFile, layout: Layout, group: zarr.Group, place: 
 
 
 def _create(
-    group: zarr.Group, name: str, dtype: str, shape: tuple[int, ...], chunk: tuple[int, ...],
-    shard: tuple[int, ...] | None, axes: tuple[str, ...], attributes: dict[str, Any],
+    group: zarr.Group,
+    name: str,
+    dtype: str,
+    shape: tuple[int, ...],
+    chunk: tuple[int, ...],
+    shard: tuple[int, ...] | None,
+    axes: tuple[str, ...],
+    attributes: dict[str, Any],
 ) -> None:
     kind = np.dtype(dtype)
     group.create_array(

@@ -1,7 +1,7 @@
 """Columns of the two tables of a corpus: parameters of each sample, instances in each sample.
 
-Every value is a float64, NaN where it does not apply; whole numbers up to 2**53 are exact. Words are stored as their place
-in a list that stands in the table's attributes.
+Every value is a float64, NaN where it does not apply; whole numbers up to 2**53 are exact. Words are stored as their
+place in a list that stands in the table's attributes.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ XSIM_FN void meet_solid(const CrossingArgs& args, const Solid& s, i32 column, i3
 
 template <bool FILL>
 XSIM_FN void meet_triangle(const CrossingArgs& args, const Triangle& t, i32 column, i32 row, i64 pixel) {
-  add_crossing<FILL>(args, pixel, FILL ? depth_at(t, column, row) : 0.0f, t.code);
+  add_crossing<FILL>(args, pixel, FILL ? depth_at(t, column, row) : 0.0f, t.code & ~EDGE_ON);
 }
 
 struct Window { i32 column0, row0, column1, row1; };  // inclusive

@@ -20,7 +20,7 @@ struct ResolveArgs {
   float* lengths;               // [material, pixel of the image] mm
   u16* labels;                  // [pixel of the image] label of the highest body met, 0 where none
   u8* faults;                   // [pixel of the image] OR of Fault
-  i32* faulty_bodies;           // [pixel of the image] rank of a faulty body, -1 where none
+  i32* faulty_bodies;           // [pixel of the image] 8 * rank + faults of one faulty body, -1 where none
   Pinhole<float> view;
   i64 image_pixels;             // of one material's plane
   i64 first_pixel;              // of the block, in the image
@@ -64,9 +64,17 @@ XSIM_FN void cross_surface(Active& a, i32 rank, float step) {
   a.windings[k] = a.windings[a.count];
 }
 
+// A pixel names one body and its faults: one that is open or flipped before one that is nested, then the highest.
 XSIM_FN void note_fault(const ResolveArgs& args, i64 pixel, u8 fault, i32 rank) {
+  const i32 grave = FAULT_OPEN | FAULT_FLIPPED, held = args.faulty_bodies[pixel];
   args.faults[pixel] |= fault;
-  args.faulty_bodies[pixel] = larger(args.faulty_bodies[pixel], rank);
+  if (held >= 0 && held >> 3 == rank) {
+    args.faulty_bodies[pixel] = held | fault;
+    return;
+  }
+  const bool graver = held < 0 || ((fault & grave) != 0 && (held & grave) == 0);
+  const bool lighter = held >= 0 && (fault & grave) == 0 && (held & grave) != 0;
+  if (graver || (!lighter && rank > held >> 3)) args.faulty_bodies[pixel] = 8 * rank + fault;
 }
 
 // Gives a stretch of ray to the body that wins there; returns its rank.

@@ -48,14 +48,21 @@ XSIM_KERNEL(project_vertices, ProjectVerticesArgs) {
 }
 
 // A triangle on the screen. Depth along a ray = fraction beyond the reference plane
-//   = (n0 + n1 i + n2 j) / (b0 + b1 i + b2 j), i and j counted from (column0, row0).
+//   = (n0 + n1 i + n2 j) / (b0 + b1 i + b2 j), i and j counted from (column0, row0), by the plane of its face.
+// An edge-on plane gives no depth: there n and b belong to the corners, weighted by the exact edge functions. Neighbours
+// then agree along their edge, so that a ray that grazes a closed mesh leaves it after it entered it.
 struct Triangle {
   i32 x[3], y[3];                    // fixed point, positive area
-  float n0, n1, n2, b0, b1, b2;      // plane numerator [mm] and denominator [mm]
-  float nearest, farthest;           // depths of the three corners: an edge-on plane cannot leave them
+  float n[3], b[3];                  // numerator and denominator
+  float nearest, farthest;           // depths of the three corners
   i32 column0, row0, column1, row1;  // pixel centres it may cover, inclusive; column1 < column0 if none
-  i32 code;                          // 2 * body rank + (1 where a ray enters)
+  i32 code;                          // 2 * body rank + (1 where a ray enters) + (EDGE_ON)
 };
+
+const i32 EDGE_ON = 1 << 30;
+// |cos| of incidence below which a face is edge-on. A corner is rounded by 1/8192 px: a plane at this tilt
+// and its rounded corners differ by 50 times that.
+const double EDGE_ON_COSINE = 0.02;
 
 struct SetupTrianglesArgs {
   const double* vertices;  // [vertex, 3] mm
@@ -82,30 +89,56 @@ XSIM_FN void set_bounds(Triangle& t, i32 rows, i32 columns) {
   t.row1 = smaller(y1 >> SUBPIXEL_BITS, rows - 1);
 }
 
-XSIM_FN void set_depth(Triangle& t, const SetupTrianglesArgs& args, Vec3d a, Vec3d b, Vec3d c) {
-  const double fa = larger(project(args.homography, a).x, args.near_fraction) - args.reference_fraction;
-  const double fb = larger(project(args.homography, b).x, args.near_fraction) - args.reference_fraction;
-  const double fc = larger(project(args.homography, c).x, args.near_fraction) - args.reference_fraction;
-  t.nearest = (float)smaller(fa, smaller(fb, fc));
-  t.farthest = (float)larger(fa, larger(fb, fc));
-  Vec3d n = cross(b - a, c - a);
+struct Corners { Vec3d p[3]; };
+
+XSIM_FN bool is_edge_on(const Corners& c, Vec3d source) {
+  const Vec3d n = cross(c.p[1] - c.p[0], c.p[2] - c.p[0]);
+  const double height = dot(n, c.p[0] - source);
+  const double reach = larger(norm(c.p[0] - source), larger(norm(c.p[1] - source), norm(c.p[2] - source)));
+  const double least = EDGE_ON_COSINE * norm(n) * reach;
+  return !(height > least || height < -least);
+}
+
+XSIM_FN void set_depth_by_corners(Triangle& t, const double* fraction, double reference) {
+  for (int k = 0; k < 3; ++k) {  // 1 / fraction is linear on the screen
+    t.n[k] = (float)((fraction[k] - reference) / fraction[k]);
+    t.b[k] = (float)(1.0 / fraction[k]);
+  }
+}
+
+XSIM_FN void set_depth_by_plane(Triangle& t, const SetupTrianglesArgs& args, const Corners& c) {
+  Vec3d n = cross(c.p[1] - c.p[0], c.p[2] - c.p[0]);
   const double length = norm(n);
   if (!(length > 0.0)) {  // no area: one depth will do
-    t.n0 = (float)((fa + fb + fc) / 3.0);
-    t.b0 = 1.0f;
-    t.n1 = t.n2 = t.b1 = t.b2 = 0.0f;
+    t.n[0] = t.nearest;
+    t.b[0] = 1.0f;
+    t.n[1] = t.n[2] = t.b[1] = t.b[2] = 0.0f;
     return;
   }
   n = (1.0 / length) * n;
   const Pinhole<double>& view = args.view;
   const double b0 = dot(n, direction(view, (double)t.column0, (double)t.row0));
   const double b1 = dot(n, view.column), b2 = dot(n, view.row), f = args.reference_fraction;
-  t.b0 = (float)b0;
-  t.b1 = (float)b1;
-  t.b2 = (float)b2;
-  t.n0 = (float)(dot(n, a - args.source) - f * b0);
-  t.n1 = (float)(-f * b1);
-  t.n2 = (float)(-f * b2);
+  t.b[0] = (float)b0;
+  t.b[1] = (float)b1;
+  t.b[2] = (float)b2;
+  t.n[0] = (float)(dot(n, c.p[0] - args.source) - f * b0);
+  t.n[1] = (float)(-f * b1);
+  t.n[2] = (float)(-f * b2);
+}
+
+// `whole`: the triangle is its face, not a piece that clipping left of it.
+XSIM_FN void set_depth(Triangle& t, const SetupTrianglesArgs& args, const Corners& c, bool whole) {
+  double fraction[3];
+  for (int k = 0; k < 3; ++k) fraction[k] = larger(project(args.homography, c.p[k]).x, args.near_fraction);
+  t.nearest = (float)(smaller(fraction[0], smaller(fraction[1], fraction[2])) - args.reference_fraction);
+  t.farthest = (float)(larger(fraction[0], larger(fraction[1], fraction[2])) - args.reference_fraction);
+  if (whole && is_edge_on(c, args.source)) {
+    t.code |= EDGE_ON;
+    set_depth_by_corners(t, fraction, args.reference_fraction);
+  } else {
+    set_depth_by_plane(t, args, c);
+  }
 }
 
 XSIM_FN Vec3d vertex(const double* vertices, i32 k) {
@@ -114,10 +147,14 @@ XSIM_FN Vec3d vertex(const double* vertices, i32 k) {
 
 XSIM_KERNEL(setup_triangles, SetupTrianglesArgs) {
   Triangle t;
+  Corners corners;
+  bool whole = true;
   for (int k = 0; k < 3; ++k) {
-    const i64 v = args.faces[3 * item + k];
-    t.x[k] = args.screen[2 * v];
-    t.y[k] = args.screen[2 * v + 1];
+    const i32 v = args.faces[3 * item + k], p = args.planes[3 * item + k];
+    t.x[k] = args.screen[2 * (i64)v];
+    t.y[k] = args.screen[2 * (i64)v + 1];
+    corners.p[k] = vertex(args.vertices, p);
+    whole = whole && v == p;
   }
   const i64 area = (i64)(t.x[1] - t.x[0]) * (t.y[2] - t.y[0]) - (i64)(t.y[1] - t.y[0]) * (t.x[2] - t.x[0]);
   const bool facing_away = (area > 0) == (args.handedness > 0.0);
@@ -125,11 +162,11 @@ XSIM_KERNEL(setup_triangles, SetupTrianglesArgs) {
   if (area < 0) {
     exchange(t.x[1], t.x[2]);
     exchange(t.y[1], t.y[2]);
+    exchange(corners.p[1], corners.p[2]);
   }
   set_bounds(t, args.rows, args.columns);
   if (area == 0) t.column1 = t.column0 - 1;
-  const i32* plane = args.planes + 3 * item;
-  set_depth(t, args, vertex(args.vertices, plane[0]), vertex(args.vertices, plane[1]), vertex(args.vertices, plane[2]));
+  set_depth(t, args, corners, whole);
   args.triangles[item] = t;
   i32* bounds = args.bounds + 4 * item;
   bounds[0] = t.column0;
@@ -155,8 +192,23 @@ XSIM_FN Edges edges_at(const Triangle& t, i32 column, i32 row) {
   return e;
 }
 
-XSIM_FN float depth_at(const Triangle& t, i32 column, i32 row) {
+XSIM_FN float depth_by_corners(const Triangle& t, i32 column, i32 row) {
+  const Edges e = edges_at(t, column, row);
+  float numerator = 0.0f, denominator = 0.0f;
+  for (int k = 0; k < 3; ++k) {
+    const int opposite = k == 0 ? 2 : k - 1;
+    numerator += (float)e.value[k] * t.n[opposite];
+    denominator += (float)e.value[k] * t.b[opposite];
+  }
+  return numerator / denominator;
+}
+
+XSIM_FN float depth_by_plane(const Triangle& t, i32 column, i32 row) {
   const float i = (float)(column - t.column0), j = (float)(row - t.row0);
-  const float depth = (t.n0 + t.n1 * i + t.n2 * j) / (t.b0 + t.b1 * i + t.b2 * j);
+  return (t.n[0] + t.n[1] * i + t.n[2] * j) / (t.b[0] + t.b[1] * i + t.b[2] * j);
+}
+
+XSIM_FN float depth_at(const Triangle& t, i32 column, i32 row) {
+  const float depth = t.code & EDGE_ON ? depth_by_corners(t, column, row) : depth_by_plane(t, column, row);
   return depth > t.nearest ? smaller(depth, t.farthest) : t.nearest;  // NaN -> nearest
 }

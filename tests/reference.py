@@ -155,9 +155,7 @@ def _winding_spans(depth: np.ndarray, enters: np.ndarray) -> list[tuple[float, f
     order = np.argsort(depth)
     winding = np.cumsum(np.where(enters[order], 1, -1))
     return [
-        (float(a), float(b))
-        for (a, b), inside in zip(pairwise(depth[order]), winding[:-1], strict=True)
-        if inside != 0
+        (float(a), float(b)) for (a, b), inside in zip(pairwise(depth[order]), winding[:-1], strict=True) if inside != 0
     ]
 
 
@@ -191,9 +189,7 @@ def resolve(bodies: list[tuple[int, list[list[tuple[float, float]]]]]) -> tuple[
 
 def spans_of(pieces: Pieces) -> list[list[tuple[float, float]]]:
     """Pieces of a body as spans per ray."""
-    return [
-        [(float(e[k]), float(v[k])) for e, v in pieces if e[k] == e[k]] for k in range(len(pieces[0][0]))
-    ]
+    return [[(float(e[k]), float(v[k])) for e, v in pieces if e[k] == e[k]] for k in range(len(pieces[0][0]))]
 
 
 def path_lengths(scene: Scene) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -36,7 +36,7 @@ class Projection:
     faults : uint8 [row, column]
         OR of 1 (open), 2 (flipped), 4 (shells of one body overlap).
     faulty_bodies : int32 [row, column]
-        Rank of a faulty body; -1 where none.
+        8 * rank + faults of one faulty body, the gravest; -1 where none.
 
     """
 
@@ -262,10 +262,11 @@ def report_faults(scene: Scene, faults: np.ndarray, faulty_bodies: np.ndarray) -
     import warnings
 
     order = scene.by_rank()
-    for rank in np.unique(faulty_bodies[faulty_bodies >= 0]):
-        on_body = faulty_bodies == rank
+    told = np.where(faulty_bodies < 0, -1, faulty_bodies >> 3)
+    for rank in np.unique(told[told >= 0]):
+        faults_of_body = faulty_bodies[told == rank]
         body, name = scene.body[order[rank]], scene.body_name(order[rank])
-        odd, turned, nested = (int((on_body & (faults & bit > 0)).sum()) for bit in (OPEN, FLIPPED, NESTED))
+        odd, turned, nested = (int((faults_of_body & bit > 0).sum()) for bit in (OPEN, FLIPPED, NESTED))
         if (odd or turned) and not getattr(body, "allow_open", False):
             what = f"open (on {odd} of {faults.size} rays it is entered and left unequally often)"
             if turned > odd:

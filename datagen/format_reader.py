@@ -1,0 +1,127 @@
+"""Reading the arrays of one detector format: committed shards only, each checked before it is first read."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from datagen.commit import damage
+from datagen.store import open_array
+from xsim import CorpusError
+
+__all__ = ["FormatReader"]
+
+STORED = {"noisy": 2, "clean": 4, "labels": 2}  # bytes per pixel kept in memory; noise is noisy - clean, exactly
+
+
+class FormatReader:
+    """Arrays of one format in one process: opened when needed, shards checked before they are first read."""
+
+    def __init__(self, out: Path, format: str, commits: Sequence[dict[str, Any]], cache_bytes: int) -> None:
+        self._out, self._format = out, format
+        self._commits = [record for record in commits if record["format"] == format]
+        self._checked: set[int] = set()
+        self._arrays: dict[str, zarr.Array] = {}
+        self._cache: dict[int, dict[str, np.ndarray]] = {}
+        self._cache_bytes = cache_bytes
+
+    def array(self, name: str) -> zarr.Array:
+        if name not in self._arrays:
+            try:
+                self._arrays[name] = open_array(self._out, f"{self._format}/{name}")
+            except Exception as error:  # zarr's own kinds, by version
+                raise CorpusError(f"{self._out}/{self._format}/{name} cannot be opened ({error})") from None
+        return self._arrays[name]
+
+    def _attributes(self, name: str) -> dict[str, Any]:
+        return dict(self.array(name).attrs)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Committed samples, int64 [sample]."""
+        runs = [np.arange(each["first"], each["first"] + each["samples"]) for each in self._commits]
+        return np.concatenate(runs) if runs else np.zeros(0, dtype=np.int64)
+
+    @cached_property
+    def params(self) -> np.ndarray:
+        """Parameters of the committed samples, float64 [sample, column]."""
+        tables = [self._read("params", each["first"], each["first"] + each["samples"]) for each in self._commits]
+        return np.concatenate(tables) if tables else np.zeros((0, len(self.columns)))
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self._attributes("params")["columns"])
+
+    @property
+    def words(self) -> dict[str, list[Any]]:
+        return dict(self._attributes("params")["words"])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        rows, columns = self.array("noisy").shape[1:]
+        return rows, columns
+
+    def parameters(self, row: int) -> dict[str, Any]:
+        """Parameters of one sample; words and whole numbers as such, what does not apply is None."""
+        values = self.params[np.searchsorted(self.rows, row)]
+        return _readable(values, self._attributes("params"))
+
+    def instances(self, row: int) -> list[dict[str, Any]]:
+        """Instance table of one sample."""
+        table = self._read("instances", row, row + 1)[0]
+        return [_readable(line, self._attributes("instances")) for line in table if not np.isnan(line[0])]
+
+    def images(self, row: int) -> dict[str, np.ndarray]:
+        """Stored images of one sample; from memory where the whole format fits there."""
+        rows, columns = self.shape
+        if len(self.rows) * rows * columns * sum(STORED.values()) > self._cache_bytes:
+            return {name: self._read(name, row, row + 1)[0] for name in STORED}
+        record = self._record(row)
+        if record["shard"] not in self._cache:
+            first, last = record["first"], record["first"] + record["samples"]
+            self._cache[record["shard"]] = {name: self._read(name, first, last) for name in STORED}
+        return {name: array[row - record["first"]] for name, array in self._cache[record["shard"]].items()}
+
+    def _record(self, row: int) -> dict[str, Any]:
+        place = bisect_right(self._commits, row, key=lambda record: record["first"]) - 1
+        record = self._commits[max(place, 0)] if self._commits else {"first": 0, "samples": 0}
+        if record["first"] <= row < record["first"] + record["samples"]:
+            return record
+        raise CorpusError(f"sample {row} of {self._out}/{self._format} is not there (not committed) generate it first")
+
+    def _read(self, name: str, first: int, last: int) -> np.ndarray:
+        """Rows first..last - 1 of an array, all of one shard."""
+        record = self._record(first)
+        if record["shard"] not in self._checked:
+            wrong = damage(self._out, record)
+            if wrong:
+                raise self._damaged(record, wrong)
+            self._checked.add(record["shard"])
+        try:
+            return np.asarray(self.array(name)[first:last])
+        except (ValueError, RuntimeError, OSError, KeyError) as error:
+            raise self._damaged(record, f"{name}: {' '.join(str(error).split())}") from None
+
+    def _damaged(self, record: dict[str, Any], wrong: str) -> CorpusError:
+        return CorpusError(
+            f"shard {record['shard']} of {self._out} is damaged ({wrong}) generate the corpus again to mend it"
+        )
+
+
+def _readable(values: np.ndarray, attributes: Any) -> dict[str, Any]:
+    words, whole = attributes["words"], set(attributes["whole"])
+    found: dict[str, Any] = {}
+    for column, value in zip(attributes["columns"], values.tolist(), strict=True):
+        if value != value:
+            found[column] = None
+        elif column in words:
+            found[column] = words[column][int(value)]
+        else:
+            found[column] = int(value) if column in whole else value
+    return found

@@ -1,0 +1,136 @@
+"""Host libraries built on the spot: under sanitizers, or with the loops that a GPU thread runs.
+
+As a script, ``python host_library.py LIBRARY [--pixel-major]`` runs every kind of scene through one such library;
+``--overrun`` reads one float too many, to see that a sanitizer would tell.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from station import random_pose, save, station
+from xsim import Radiograph, Scene
+from xsim.backend import ARGUMENTS, CpuBackend
+from xsim.radiograph import expose
+from xsim.resources import package_directory
+
+# As in kernels/CMakeLists.txt: what decides the bits.
+FLAGS = ("-std=c++17", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
+SANITIZE = (
+    "-O1", "-g", "-fsanitize=address,undefined,float-cast-overflow,float-divide-by-zero",
+    "-fno-sanitize-recover=all", "-fno-omit-frame-pointer",
+)  # fmt: skip
+
+
+def compiler() -> str | None:
+    return shutil.which(os.environ.get("CXX", "c++"))
+
+
+def address_sanitizer() -> str | None:
+    """Its runtime, to be loaded before Python's own allocations; None where the compiler has none."""
+    found = subprocess.run(
+        [str(compiler()), "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    return found if Path(found).is_absolute() else None
+
+
+def build(folder: Path, *flags: str, pixel_major: bool = False) -> Path:
+    """Compile the installed headers; ``pixel_major`` with the loops and the single lane of a GPU thread."""
+    source = folder / "kernels"
+    shutil.copytree(package_directory("_kernels"), source, ignore=shutil.ignore_patterns("*.so"))
+    platform = (source / "platform.h").read_text()
+    if pixel_major:
+        for line, replaced in (
+            ("#define XSIM_PIXEL_MAJOR 0", "#define XSIM_PIXEL_MAJOR 1"),
+            ("#define XSIM_LANES 64", "#define XSIM_LANES 1"),
+        ):
+            assert platform.count(line) == 1
+            platform = platform.replace(line, replaced)
+        (source / "platform.h").write_text(platform)
+    (source / "host.cpp").write_text(
+        '#include "xsim.h"\n'
+        "XSIM_EXPORT u64 solid_size() { return sizeof(Solid); }\n"
+        "XSIM_EXPORT u64 triangle_size() { return sizeof(Triangle); }\n"
+    )
+    library = folder / "libxsim_test.so"
+    command = [str(compiler()), *FLAGS, *flags, str(source / "host.cpp"), "-o", str(library)]
+    subprocess.run(command, check=True)
+    return library
+
+
+class LibraryBackend(CpuBackend):
+    """The CPU backend over a library of one's own."""
+
+    def __init__(self, path: Path, threads: int = 1, pixel_major: bool = False) -> None:
+        super().__init__(threads)
+        self._library = ctypes.CDLL(str(path))
+        for kernel in ARGUMENTS:
+            getattr(self._library, kernel).argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        if pixel_major:
+            self.pixel_major, self.lanes, self.tile_shape = True, 1, (16, 16)
+
+
+def scenes(folder: Path) -> Iterator[tuple[str, Scene]]:
+    """Scenes that between them reach every branch of the kernels; sizes that fill no vector and no tile."""
+    generator = np.random.default_rng(7)
+    ball = trimesh.creation.icosphere(2, 6.0)
+    ring = trimesh.creation.torus(8.0, 2.5, major_sections=24, minor_sections=12)
+    mesh, torus = save(folder, "ball", ball.vertices, ball.faces), save(folder, "ring", ring.vertices, ring.faces)
+    holed = save(folder, "holed", ball.vertices, ball.faces[:-7])
+    plate = trimesh.creation.box((4.0, 600.0, 1400.0)).subdivide()
+    behind = save(folder, "behind", plate.vertices + [9.0, 0, -390.0], plate.faces)
+    wedge = {"shape": "step_wedge", "steps_mm": [1.0, 4.0, 9.0], "step_length_mm": 3.0, "width_mm": 8.0}
+    tube = {"voltage_kv": 90.0, "filters": [{"material": "Al", "thickness_mm": 2.0}]}
+    yield "empty", station(shape=(33, 70))
+    yield "one pixel", station({"shape": "sphere", "radius_mm": 2.0}, shape=(1, 1))
+    yield (
+        "overlaps",
+        station(
+            {"shape": "box", "size_mm": [9.0, 8.0, 7.0], "material": "PMMA", **random_pose(generator)},
+            {**mesh, **random_pose(generator, 2.0), "priority": 2},
+            {**torus, **random_pose(generator, 2.0), "material": "Fe"},
+            {"shape": "cylinder", "radius_mm": 2.0, "height_mm": 18.0, "priority": 1, **random_pose(generator)},
+            {"shape": "sphere", "radius_mm": 3.0, "material": "air", "priority": 3},
+            {**wedge, **random_pose(generator, 3.0)},
+            shape=(83, 101), directory=folder, source=tube,
+        ),
+    )  # fmt: skip
+    yield "behind the source", station(behind, shape=(65, 65), pitch_mm=1.0, directory=folder)
+    yield "open", station({**holed, "allow_open": True}, shape=(65, 97), directory=folder)
+    yield "dark", station({"shape": "sphere", "radius_mm": 4.0, "material": "Pb"}, acquisition={"exposure_s": 1e-7})
+    yield "saturated", station({"shape": "sphere", "radius_mm": 4.0}, acquisition={"exposure_s": 1.0})
+    yield "ideal", station({"shape": "sphere", "radius_mm": 4.0}, response="ideal")
+
+
+def render(scene: Scene, backend: CpuBackend, seed: int = 5, frame: int = 0) -> Radiograph:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*frame is black.*")
+        return expose(scene, backend).record(seed, frame)
+
+
+def main() -> None:
+    pixel_major = "--pixel-major" in sys.argv
+    if "--overrun" in sys.argv:
+        x, y = np.ones(1000, np.float32), np.ones(1001, np.float32)
+        LibraryBackend(Path(sys.argv[1])).launch("evaluate", 1001, x=x, y=y, function=0)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name, scene in scenes(Path(folder)):
+            for threads in (1, 2):
+                render(scene, LibraryBackend(Path(sys.argv[1]), threads, pixel_major))
+            print("ran", name, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
