@@ -1,7 +1,5 @@
 """xsim: X-ray inspection simulated. Describe a station in a file, get the radiograph its camera would record."""
 
-from importlib.metadata import version
-
 from xsim.errors import (
     BackendError,
     CorpusError,
@@ -17,10 +15,11 @@ from xsim.image_io import read_tiff, write_tiff
 from xsim.material import attenuation
 from xsim.projector import path_lengths
 from xsim.radiograph import Radiograph, simulate
+from xsim.resources import VERSION
 from xsim.scene import Scene, load_scene, phantom_names, phantom_path, scene_from_dict
 from xsim.spectrum import tube_spectrum
 
-__version__ = version("xsim")
+__version__ = VERSION
 
 __all__ = [
     "BackendError",

@@ -7,7 +7,6 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from tqdm import tqdm
@@ -16,7 +15,7 @@ from xsim import image_io
 from xsim.backend import get_backend
 from xsim.errors import OutputError, SceneError, XsimError
 from xsim.radiograph import Radiograph, expose
-from xsim.resources import package_directory
+from xsim.resources import VERSION, package_directory
 from xsim.scene import load_scene, phantom_names, phantom_path
 
 __all__ = ["main"]
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="xsim", description="X-ray inspection simulated.")
-    parser.add_argument("--version", action="version", version=f"xsim {version('xsim')}")
+    parser.add_argument("--version", action="version", version=f"xsim {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser(
         "simulate",

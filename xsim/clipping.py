@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
-from xsim.geometry import View
+from xsim.geometry import NEAR_FRACTION, View
 
-__all__ = ["GUARD_BAND_PX", "NEAR_FRACTION", "clip_faces"]
+__all__ = ["GUARD_BAND_PX", "clip_faces"]
 
 #: Half width of the screen that fixed-point positions can hold; the kernels use the same number.
 GUARD_BAND_PX = 131072.0
-#: Nearest to the source that a surface may be met, as a fraction of the way to the detector.
-NEAR_FRACTION = 1e-6
 SUBPIXELS = 4096
 
 # A homogeneous point (w, w column, w row) is kept where plane @ point + offset >= 0.
@@ -25,6 +25,8 @@ PLANES = np.array(
     ]
 )
 OFFSETS = np.array([-NEAR_FRACTION, 0.0, 0.0, 0.0, 0.0])
+# Of a polygon: homogeneous point [3], and its place among the screen positions where it already has one.
+Corner: TypeAlias = tuple[np.ndarray, int | None]
 
 
 def clip_faces(
@@ -53,19 +55,19 @@ def clip_faces(
     touched = outside[faces].any(axis=1)
     points = view.project(vertices)
     kept = np.nonzero(~touched)[0]
-    positions, triangles, parents = [], [], []
+    positions: list[np.ndarray] = []
+    triangles, parents = [], []
     for face in np.nonzero(touched & ~wholly_outside(points, faces))[0]:
-        corners = [points[k] for k in faces[face]]
-        # a corner that is inside keeps the position its other faces use; projected again it may round the other way
-        known = {id(p): k for p, k in zip(corners, faces[face], strict=True) if not outside[k]}
-        places = []
-        for p in clip_polygon(corners):
-            if id(p) not in known:
-                known[id(p)] = len(screen) + len(positions)
+        # a corner that is inside keeps the place its other faces use; projected again it may round the other way
+        places = [None if outside[k] else k for k in faces[face]]
+        polygon = clip_polygon([(points[k], place) for k, place in zip(faces[face], places, strict=True)])
+        ring = []
+        for p, place in polygon:
+            ring.append(len(screen) + len(positions) if place is None else place)
+            if place is None:
                 positions.append(p[1:] / p[0])
-            places.append(known[id(p)])
-        for k in range(1, len(places) - 1):
-            triangles.append((places[0], places[k], places[k + 1]))
+        for k in range(1, len(ring) - 1):
+            triangles.append((ring[0], ring[k], ring[k + 1]))
             parents.append(face)
     new = np.floor(np.array(positions).reshape(-1, 2) * SUBPIXELS + 0.5).astype(np.int32)
     return (
@@ -81,17 +83,17 @@ def wholly_outside(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return np.asarray(beyond[faces].all(axis=1).any(axis=1))
 
 
-def clip_polygon(polygon: list[np.ndarray]) -> list[np.ndarray]:
-    """Sutherland-Hodgman: the part of a convex polygon inside every plane."""
+def clip_polygon(polygon: list[Corner]) -> list[Corner]:
+    """Sutherland-Hodgman: the part of a convex polygon inside every plane; corners it cuts have no place."""
     for plane, offset in zip(PLANES, OFFSETS, strict=True):
-        result = []
-        for k, current in enumerate(polygon):
-            following = polygon[(k + 1) % len(polygon)]
+        result: list[Corner] = []
+        for k, (current, place) in enumerate(polygon):
+            following, _ = polygon[(k + 1) % len(polygon)]
             here, there = plane @ current + offset, plane @ following + offset
             if here >= 0:
-                result.append(current)
+                result.append((current, place))
             if (here >= 0) != (there >= 0):
-                result.append(cut_edge(current, following, plane, offset))
+                result.append((cut_edge(current, following, plane, offset), None))
         polygon = result
     return polygon
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import warnings
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from xsim.backend import Backend, get_backend
 from xsim.errors import SceneError
 from xsim.mesh import MeshBody
 from xsim.projector import project, report_faults
+from xsim.resources import VERSION
 from xsim.scene import Scene
 from xsim.scintillator import draw_light, light_kernel, spread_light
 from xsim.sensor import Readout, readout_of, record
@@ -111,7 +111,7 @@ class Exposure:
     def metadata(self, seed: int, frame: int, noisy: np.ndarray, valid: np.ndarray) -> dict[str, Any]:
         """Everything needed to make the frame again, and what it came to."""
         return {
-            "xsim": version("xsim"),
+            "xsim": VERSION,
             "backend": self.backend.name,
             "seed": seed,
             "frame": frame,

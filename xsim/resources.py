@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 from xsim.errors import BackendError
 
-__all__ = ["package_directory"]
+__all__ = ["VERSION", "package_directory"]
+
+VERSION = version("xsim")
 
 
 def package_directory(name: str) -> Path:

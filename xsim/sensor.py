@@ -14,7 +14,8 @@ from xsim.detector import Detector
 __all__ = ["Readout", "readout_of", "record"]
 
 CLEAN_STEP_ADU = 1.0 / 16.0
-UNBOUNDED = 3.0e38
+# The ideal response's grid reaches at least four times this [keV]: lone quanta over a dark mean still lie on it.
+LEAST_REACH_KEV = 8192.0
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,13 @@ def readout_of(detector: Detector, greatest_kev: float) -> Readout:
     ----------
     detector : Detector
     greatest_kev : float
-        Greatest mean signal of the image. The ideal response has no ADC: its grid is a power of two in keV, at least
-        2^20 steps below this.
+        Greatest mean signal of the image. The ideal response has no ADC: its grid is a power of two in keV, 1/256
+        or coarser, at least 2^20 steps below this, and ends at least four times above it.
 
     """
     if detector.response == "ideal":
-        step = 2.0 ** (math.ceil(math.log2(max(greatest_kev, 1e-30))) - 21)
-        return Readout(1.0, 0.0, 0.0, UNBOUNDED, step, step)
+        step = 2.0 ** (math.ceil(math.log2(max(greatest_kev, LEAST_REACH_KEV))) - 21)
+        return Readout(1.0, 0.0, 0.0, step * (2**23 - 1), step, step)
     sensor = detector.sensor
     top = float(2**sensor.adc_bits - 1)
     saturation = top if sensor.saturation_adu is None else min(float(int(sensor.saturation_adu)), top)
