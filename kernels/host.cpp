@@ -2,4 +2,4 @@
 #include "xsim.h"
 
 XSIM_EXPORT u64 solid_size() { return sizeof(Solid); }
-XSIM_EXPORT u64 triangle_size() { return sizeof(Triangle); }
+XSIM_EXPORT u64 surface_size() { return sizeof(Surface); }

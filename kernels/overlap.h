@@ -11,19 +11,23 @@ enum Fault : u8 {
 };
 const float FAULT_LENGTH_MM = 1e-2f;
 
-struct ResolveArgs {
-  float* depths;                // [slot] consumed: sorted, then reused
-  i32* codes;                   // [slot] consumed
-  const i64* starts;            // [pixel of the block + 1]
-  const i32* materials;         // [body rank]
-  const u16* body_labels;       // [body rank]
-  float* lengths;               // [material, pixel of the image] mm
-  u16* labels;                  // [pixel of the image] label of the highest body met, 0 where none
-  u8* faults;                   // [pixel of the image] OR of Fault
-  i32* faulty_bodies;           // [pixel of the image] 8 * rank + faults of one faulty body, -1 where none
+// What is found on every ray of an image.
+struct Resolved {
+  float* lengths;        // [material, pixel] mm
+  i32* highest;          // [pixel] rank of the highest body met, -1 where none
+  u8* faults;            // [pixel] OR of Fault
+  i32* faulty_bodies;    // [pixel] 8 * rank + faults of one faulty body, -1 where none
+  const i32* materials;  // [body rank]
   Pinhole<float> view;
-  i64 image_pixels;             // of one material's plane
-  i64 first_pixel;              // of the block, in the image
+  i64 image_pixels;
+};
+
+struct ResolveArgs {
+  float* depths;       // [slot] consumed: sorted, then reused
+  i32* codes;          // [slot] consumed
+  const i64* starts;   // [pixel of the block + 1]
+  Resolved resolved;
+  i64 first_pixel;     // of the block, in the image
   i32 columns;
 };
 
@@ -65,7 +69,7 @@ XSIM_FN void cross_surface(Active& a, i32 rank, float step) {
 }
 
 // A pixel names one body and its faults: one that is open or flipped before one that is nested, then the highest.
-XSIM_FN void note_fault(const ResolveArgs& args, i64 pixel, u8 fault, i32 rank) {
+XSIM_FN void note_fault(const Resolved& args, i64 pixel, u8 fault, i32 rank) {
   const i32 grave = FAULT_OPEN | FAULT_FLIPPED, held = args.faulty_bodies[pixel];
   args.faults[pixel] |= fault;
   if (held >= 0 && held >> 3 == rank) {
@@ -78,7 +82,7 @@ XSIM_FN void note_fault(const ResolveArgs& args, i64 pixel, u8 fault, i32 rank) 
 }
 
 // Gives a stretch of ray to the body that wins there; returns its rank.
-XSIM_FN i32 give_length(const ResolveArgs& args, const Active& a, i64 pixel, float length) {
+XSIM_FN i32 give_length(const Resolved& args, const Active& a, i64 pixel, float length) {
   i32 winner = -1;
   for (i32 k = 0; k < a.count; ++k) {
     winner = larger(winner, a.ranks[k]);
@@ -98,7 +102,7 @@ XSIM_KERNEL(resolve_overlaps, ResolveArgs) {
   i32* codes = args.codes + start;
   sort_crossings(depths, codes, n);
   const float column = (float)(pixel % args.columns), row = (float)(pixel / args.columns);
-  const float full_length = norm(direction(args.view, column, row));
+  const float full_length = norm(direction(args.resolved.view, column, row));
   Active active = {depths, codes, 0};
   i32 highest = -1;
   float previous = 0.0f;
@@ -106,10 +110,10 @@ XSIM_KERNEL(resolve_overlaps, ResolveArgs) {
     const float depth = depths[k];  // read before the slot is reused
     const i32 code = codes[k];
     const float length = (depth - previous) * full_length;
-    if (active.count > 0 && length > 0.0f) highest = larger(highest, give_length(args, active, pixel, length));
+    if (active.count > 0 && length > 0.0f) highest = larger(highest, give_length(args.resolved, active, pixel, length));
     previous = depth;
     cross_surface(active, code >> 1, (code & 1) ? 1.0f : -1.0f);
   }
-  for (i32 k = 0; k < active.count; ++k) note_fault(args, pixel, FAULT_OPEN, active.ranks[k]);
-  args.labels[pixel] = highest < 0 ? (u16)0 : args.body_labels[highest];
+  for (i32 k = 0; k < active.count; ++k) note_fault(args.resolved, pixel, FAULT_OPEN, active.ranks[k]);
+  args.resolved.highest[pixel] = larger(args.resolved.highest[pixel], highest);
 }

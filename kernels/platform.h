@@ -18,6 +18,7 @@ typedef unsigned long long u64;
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 
 #define XSIM_FN __device__ inline
+#define XSIM_METHOD __device__ inline
 // A GPU thread owns one pixel; it walks the list of primitives of its tile.
 #define XSIM_PIXEL_MAJOR 1
 #define XSIM_LANES 1
@@ -38,6 +39,7 @@ XSIM_FN float float_of(u32 x) { return __uint_as_float(x); }
 #else
 
 #define XSIM_FN static inline
+#define XSIM_METHOD inline
 // A CPU thread owns one tile (a band of rows); it draws each of the tile's primitives in turn.
 #define XSIM_PIXEL_MAJOR 0
 // Pixelwise kernels take this many neighbouring pixels per item, so that the compiler fills vectors.

@@ -1,7 +1,7 @@
 // Analytic solids, exact rather than tessellated, in double: a chord of R/100 through a sphere of 50 mm, good to
 // 1e-4 mm, needs R^2 - b^2 to 2e-8, less than a float resolves.
 #pragma once
-#include "vec.h"
+#include "window.h"
 
 enum SolidKind : i32 { SOLID_BOX = 0, SOLID_SPHERE = 1, SOLID_CYLINDER = 2 };
 
@@ -9,9 +9,10 @@ struct Solid {
   Pinhole<double> view;              // the view's rays in the solid's own frame
   Vec3d source;                      // mm, in the solid's own frame
   Vec3d size;                        // box: half sizes; sphere: radius in x; cylinder: radius in x, half height in z
+  double reference_fraction;         // depths are counted from here
+  Window window;                     // pixels it may cover
   i32 kind;
   i32 body;                          // rank
-  i32 column0, row0, column1, row1;  // pixels it may cover, inclusive
 };
 
 // Fractions of the ray inside the solid; enter < leave, or nothing is hit.

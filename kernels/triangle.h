@@ -6,7 +6,7 @@
 // a closed mesh in pairs, always. A screen stays within +-2^17 pixels (larger triangles are clipped before),
 // so that edge functions stay below 2^62.
 #pragma once
-#include "vec.h"
+#include "window.h"
 
 const i32 SUBPIXEL_BITS = 12;
 const i32 SUBPIXELS = 1 << SUBPIXEL_BITS;
@@ -36,6 +36,7 @@ struct ProjectVerticesArgs {
   double near_fraction;
 };
 
+// Work item: a vertex.
 XSIM_KERNEL(project_vertices, ProjectVerticesArgs) {
   const double* v = args.vertices + 3 * item;
   const Vec3d h = project(args.homography, {v[0], v[1], v[2]});
@@ -47,139 +48,150 @@ XSIM_KERNEL(project_vertices, ProjectVerticesArgs) {
   args.outside[item] = outside;
 }
 
-// A triangle on the screen. Depth along a ray = fraction beyond the reference plane
-//   = (n0 + n1 i + n2 j) / (b0 + b1 i + b2 j), i and j counted from (column0, row0), by the plane of its face.
-// An edge-on plane gives no depth: there n and b belong to the corners, weighted by the exact edge functions. Neighbours
-// then agree along their edge, so that a ray that grazes a closed mesh leaves it after it entered it.
-struct Triangle {
-  i32 x[3], y[3];                    // fixed point, positive area
-  float n[3], b[3];                  // numerator and denominator
-  float nearest, farthest;           // depths of the three corners
-  i32 column0, row0, column1, row1;  // pixel centres it may cover, inclusive; column1 < column0 if none
-  i32 code;                          // 2 * body rank + (1 where a ray enters) + (EDGE_ON)
-};
-
-const i32 EDGE_ON = 1 << 30;
-// |cos| of incidence below which a face is edge-on. A corner is rounded by 1/8192 px: a plane at this tilt
-// and its rounded corners differ by 50 times that.
-const double EDGE_ON_COSINE = 0.02;
-
-struct SetupTrianglesArgs {
-  const double* vertices;  // [vertex, 3] mm
-  const i32* screen;       // [screen vertex, 2]
-  const i32* faces;        // [triangle, 3] into screen
-  const i32* planes;       // [triangle, 3] into vertices: the face whose plane and winding it has
-  const i32* bodies;       // [triangle] body rank
-  Triangle* triangles;     // [triangle]
-  i32* bounds;             // [triangle, 4] column0, row0, column1, row1
+// The triangles of one body, and how it is seen. Everything is in the body's own frame: many bodies may share
+// one mesh, and nothing is copied for a pose.
+struct Surface {
+  const double* vertices;     // [vertex, 3] mm
+  const i32* screen;          // [screen vertex, 2] fixed point: column, row
+  const i32* faces;           // [triangle, 3] into screen
+  const i32* planes;          // [triangle, 3] into vertices: the face whose plane and winding it has
   Homography homography;
   Pinhole<double> view;
   Vec3d source;
   double reference_fraction, near_fraction;
-  double handedness;       // sign of the determinant of (origin, column, row)
-  i32 rows, columns;
+  double handedness;          // sign of the determinant of (origin, column, row)
+  i64 first;                  // number of its first triangle among those of all bodies
+  Window window;              // pixels the body may cover
+  i32 body;                   // rank
 };
 
-XSIM_FN void set_bounds(Triangle& t, i32 rows, i32 columns) {
-  const i32 x0 = smaller(t.x[0], smaller(t.x[1], t.x[2])), x1 = larger(t.x[0], larger(t.x[1], t.x[2]));
-  const i32 y0 = smaller(t.y[0], smaller(t.y[1], t.y[2])), y1 = larger(t.y[0], larger(t.y[1], t.y[2]));
-  t.column0 = larger((x0 + SUBPIXELS - 1) >> SUBPIXEL_BITS, 0);
-  t.row0 = larger((y0 + SUBPIXELS - 1) >> SUBPIXEL_BITS, 0);
-  t.column1 = smaller(x1 >> SUBPIXEL_BITS, columns - 1);
-  t.row1 = smaller(y1 >> SUBPIXEL_BITS, rows - 1);
-}
+// The corners of a triangle on the screen, turned to a positive area.
+struct Outline {
+  i32 x[3], y[3];  // fixed point
+  bool turned;     // the area was negative
+};
 
-struct Corners { Vec3d p[3]; };
-
-XSIM_FN bool is_edge_on(const Corners& c, Vec3d source) {
-  const Vec3d n = cross(c.p[1] - c.p[0], c.p[2] - c.p[0]);
-  const double height = dot(n, c.p[0] - source);
-  const double reach = larger(norm(c.p[0] - source), larger(norm(c.p[1] - source), norm(c.p[2] - source)));
-  const double least = EDGE_ON_COSINE * norm(n) * reach;
-  return !(height > least || height < -least);
-}
-
-XSIM_FN void set_depth_by_corners(Triangle& t, const double* fraction, double reference) {
-  for (int k = 0; k < 3; ++k) {  // 1 / fraction is linear on the screen
-    t.n[k] = (float)((fraction[k] - reference) / fraction[k]);
-    t.b[k] = (float)(1.0 / fraction[k]);
-  }
-}
-
-XSIM_FN void set_depth_by_plane(Triangle& t, const SetupTrianglesArgs& args, const Corners& c) {
-  Vec3d n = cross(c.p[1] - c.p[0], c.p[2] - c.p[0]);
-  const double length = norm(n);
-  if (!(length > 0.0)) {  // no area: one depth will do
-    t.n[0] = t.nearest;
-    t.b[0] = 1.0f;
-    t.n[1] = t.n[2] = t.b[1] = t.b[2] = 0.0f;
-    return;
-  }
-  n = (1.0 / length) * n;
-  const Pinhole<double>& view = args.view;
-  const double b0 = dot(n, direction(view, (double)t.column0, (double)t.row0));
-  const double b1 = dot(n, view.column), b2 = dot(n, view.row), f = args.reference_fraction;
-  t.b[0] = (float)b0;
-  t.b[1] = (float)b1;
-  t.b[2] = (float)b2;
-  t.n[0] = (float)(dot(n, c.p[0] - args.source) - f * b0);
-  t.n[1] = (float)(-f * b1);
-  t.n[2] = (float)(-f * b2);
-}
-
-// `whole`: the triangle is its face, not a piece that clipping left of it.
-XSIM_FN void set_depth(Triangle& t, const SetupTrianglesArgs& args, const Corners& c, bool whole) {
-  double fraction[3];
-  for (int k = 0; k < 3; ++k) fraction[k] = larger(project(args.homography, c.p[k]).x, args.near_fraction);
-  t.nearest = (float)(smaller(fraction[0], smaller(fraction[1], fraction[2])) - args.reference_fraction);
-  t.farthest = (float)(larger(fraction[0], larger(fraction[1], fraction[2])) - args.reference_fraction);
-  if (whole && is_edge_on(c, args.source)) {
-    t.code |= EDGE_ON;
-    set_depth_by_corners(t, fraction, args.reference_fraction);
-  } else {
-    set_depth_by_plane(t, args, c);
-  }
-}
-
-XSIM_FN Vec3d vertex(const double* vertices, i32 k) {
-  return {vertices[3 * (i64)k], vertices[3 * (i64)k + 1], vertices[3 * (i64)k + 2]};
-}
-
-XSIM_KERNEL(setup_triangles, SetupTrianglesArgs) {
-  Triangle t;
-  Corners corners;
-  bool whole = true;
+XSIM_FN Outline outline_of(const Surface& s, i64 triangle) {
+  Outline t;
   for (int k = 0; k < 3; ++k) {
-    const i32 v = args.faces[3 * item + k], p = args.planes[3 * item + k];
-    t.x[k] = args.screen[2 * (i64)v];
-    t.y[k] = args.screen[2 * (i64)v + 1];
-    corners.p[k] = vertex(args.vertices, p);
-    whole = whole && v == p;
+    const i64 v = s.faces[3 * triangle + k];
+    t.x[k] = s.screen[2 * v];
+    t.y[k] = s.screen[2 * v + 1];
   }
+  return t;
+}
+
+// Makes the area positive; false where there is none.
+XSIM_FN bool orient(Outline& t) {
   const i64 area = (i64)(t.x[1] - t.x[0]) * (t.y[2] - t.y[0]) - (i64)(t.y[1] - t.y[0]) * (t.x[2] - t.x[0]);
-  const bool facing_away = (area > 0) == (args.handedness > 0.0);
-  t.code = 2 * args.bodies[item] + (facing_away ? 0 : 1);
-  if (area < 0) {
+  t.turned = area < 0;
+  if (t.turned) {
     exchange(t.x[1], t.x[2]);
     exchange(t.y[1], t.y[2]);
     exchange(corners.p[1], corners.p[2]);
   }
-  set_bounds(t, args.rows, args.columns);
-  if (area == 0) t.column1 = t.column0 - 1;
-  set_depth(t, args, corners, whole);
-  args.triangles[item] = t;
-  i32* bounds = args.bounds + 4 * item;
-  bounds[0] = t.column0;
-  bounds[1] = t.row0;
-  bounds[2] = t.column1;
-  bounds[3] = t.row1;
+  return area != 0;
+}
+
+// Pixel centres that a triangle may cover.
+XSIM_FN Window window_of(const Outline& t) {
+  const i32 x0 = smaller(t.x[0], smaller(t.x[1], t.x[2])), x1 = larger(t.x[0], larger(t.x[1], t.x[2]));
+  const i32 y0 = smaller(t.y[0], smaller(t.y[1], t.y[2])), y1 = larger(t.y[0], larger(t.y[1], t.y[2]));
+  return {(x0 + SUBPIXELS - 1) >> SUBPIXEL_BITS, (y0 + SUBPIXELS - 1) >> SUBPIXEL_BITS, x1 >> SUBPIXEL_BITS,
+          y1 >> SUBPIXEL_BITS};
+}
+
+// Depth along a ray = fraction beyond the reference plane, a ratio of two forms linear on the screen.
+//   by the plane of the face:  (n0 + n1 i + n2 j) / (b0 + b1 i + b2 j), i and j counted from (column, row)
+//   edge-on, by its corners:   (n0 e0 + n1 e1 + n2 e2) / (b0 e0 + b1 e1 + b2 e2), e the exact edge functions
+// An edge-on plane gives no depth. By the corners, neighbours agree along their edge, so that a ray that grazes a
+// closed mesh leaves it after it entered it.
+struct Plane {
+  float n[3], b[3];
+  float nearest, farthest;  // depths of the three corners: no depth leaves them
+  i32 column, row;
+  bool edge_on;
+};
+
+// |cos| of incidence below which a face is edge-on. A corner is rounded by 1/8192 px: a plane at this tilt
+// and its rounded corners differ by 50 times that.
+const double EDGE_ON_COSINE = 0.02;
+
+struct Corners { Vec3d p[3]; };
+
+XSIM_FN Corners corners_of(const Surface& s, i64 triangle, bool turned) {
+  Corners c;
+  for (int k = 0; k < 3; ++k) {
+    const i64 v = s.planes[3 * triangle + k];
+    c.p[k] = {s.vertices[3 * v], s.vertices[3 * v + 1], s.vertices[3 * v + 2]};
+  }
+  if (turned) exchange(c.p[1], c.p[2]);
+  return c;
+}
+
+// |height of the source over the face| against the reach to its corners.
+XSIM_FN bool is_edge_on(const Corners& c, Vec3d n, Vec3d source) {
+  const Vec3d a = c.p[0] - source, b = c.p[1] - source, d = c.p[2] - source;
+  const double height = dot(n, a);
+  const double reach2 = larger(dot(a, a), larger(dot(b, b), dot(d, d)));
+  return !(height * height > EDGE_ON_COSINE * EDGE_ON_COSINE * dot(n, n) * reach2);
+}
+
+// A triangle that is its face, not a piece that clipping left of it: only then do corners and outline belong together.
+XSIM_FN bool is_whole(const Surface& s, i64 triangle) {
+  if (s.faces == s.planes) return true;
+  for (int k = 0; k < 3; ++k)
+    if (s.faces[3 * triangle + k] != s.planes[3 * triangle + k]) return false;
+  return true;
+}
+
+XSIM_FN Plane plane_of(const Surface& s, i64 triangle, bool turned, i32 column, i32 row) {
+  const Corners c = corners_of(s, triangle, turned);
+  const double* m = s.homography.m;
+  const double f = s.reference_fraction;
+  double fraction[3];
+  for (int k = 0; k < 3; ++k)
+    fraction[k] = larger(m[0] * c.p[k].x + m[1] * c.p[k].y + m[2] * c.p[k].z + m[3], s.near_fraction);
+  Plane p;
+  p.column = column;
+  p.row = row;
+  p.nearest = (float)(smaller(fraction[0], smaller(fraction[1], fraction[2])) - f);
+  p.farthest = (float)(larger(fraction[0], larger(fraction[1], fraction[2])) - f);
+  const Vec3d n = cross(c.p[1] - c.p[0], c.p[2] - c.p[0]);
+  p.edge_on = is_edge_on(c, n, s.source) && is_whole(s, triangle);
+  if (p.edge_on) {
+    for (int k = 0; k < 3; ++k) {  // 1 / fraction is linear on the screen
+      p.n[k] = (float)((fraction[k] - f) / fraction[k]);
+      p.b[k] = (float)(1.0 / fraction[k]);
+    }
+    return p;
+  }
+  const double b0 = dot(n, direction(s.view, (double)column, (double)row));
+  const double b1 = dot(n, s.view.column), b2 = dot(n, s.view.row);
+  p.b[0] = (float)b0;
+  p.b[1] = (float)b1;
+  p.b[2] = (float)b2;
+  p.n[0] = (float)(dot(n, c.p[0] - s.source) - f * b0);
+  p.n[1] = (float)(-f * b1);
+  p.n[2] = (float)(-f * b2);
+  return p;
+}
+
+// e0, e1, e2: the edge functions there, from corner 0 to 1, 1 to 2 and 2 to 0.
+XSIM_FN float depth_at(const Plane& p, i32 column, i32 row, i64 e0, i64 e1, i64 e2) {
+  const bool by_corners = p.edge_on;  // an edge function weighs the corner opposite
+  const float u = by_corners ? (float)e1 : 1.0f;
+  const float v = by_corners ? (float)e2 : (float)(column - p.column);
+  const float w = by_corners ? (float)e0 : (float)(row - p.row);
+  const float depth = (p.n[0] * u + p.n[1] * v + p.n[2] * w) / (p.b[0] * u + p.b[1] * v + p.b[2] * w);
+  return depth > p.nearest ? smaller(depth, p.farthest) : p.nearest;  // no area: NaN -> nearest
 }
 
 // The three edge functions at a pixel centre, and their steps. A point belongs to the triangle where all three
 // are >= 0; an edge that does not own its points is lowered by one.
 struct Edges { i64 value[3], column_step[3], row_step[3]; };
 
-XSIM_FN Edges edges_at(const Triangle& t, i32 column, i32 row) {
+XSIM_FN Edges edges_at(const Outline& t, i32 column, i32 row) {
   Edges e;
   for (int k = 0; k < 3; ++k) {
     const int n = k == 2 ? 0 : k + 1;
@@ -192,23 +204,32 @@ XSIM_FN Edges edges_at(const Triangle& t, i32 column, i32 row) {
   return e;
 }
 
-XSIM_FN float depth_by_corners(const Triangle& t, i32 column, i32 row) {
-  const Edges e = edges_at(t, column, row);
-  float numerator = 0.0f, denominator = 0.0f;
-  for (int k = 0; k < 3; ++k) {
-    const int opposite = k == 0 ? 2 : k - 1;
-    numerator += (float)e.value[k] * t.n[opposite];
-    denominator += (float)e.value[k] * t.b[opposite];
+// Calls sink.cross(pixel column, row, depth, +1 entering or -1 leaving) for each pixel centre of the window inside
+// the triangle. The plane is made when the first is met: most triangles of a fine mesh cover none.
+template <class Sink>
+XSIM_FN void draw_triangle(const Surface& s, i64 triangle, const Window& tile, const Sink& sink) {
+  Outline t = outline_of(s, triangle);
+  const Window w = meet(window_of(t), tile);
+  if (empty(w) || !orient(t)) return;
+  const i32 step = t.turned == (s.handedness > 0.0) ? 1 : -1;
+  Edges e = edges_at(t, w.column0, w.row0);
+  Plane plane;
+  bool planned = false;
+  for (i32 row = w.row0; row <= w.row1; ++row) {
+    i64 e0 = e.value[0], e1 = e.value[1], e2 = e.value[2];
+    bool met = false;
+    for (i32 column = w.column0; column <= w.column1; ++column) {
+      if ((e0 | e1 | e2) >= 0) {
+        if (!planned) plane = plane_of(s, triangle, t.turned, column, row);
+        planned = met = true;
+        sink.cross(column, row, depth_at(plane, column, row, e0, e1, e2), step);
+      } else if (met) {
+        break;  // convex: past the right edge
+      }
+      e0 += e.column_step[0];
+      e1 += e.column_step[1];
+      e2 += e.column_step[2];
+    }
+    for (int k = 0; k < 3; ++k) e.value[k] += e.row_step[k];
   }
-  return numerator / denominator;
-}
-
-XSIM_FN float depth_by_plane(const Triangle& t, i32 column, i32 row) {
-  const float i = (float)(column - t.column0), j = (float)(row - t.row0);
-  return (t.n[0] + t.n[1] * i + t.n[2] * j) / (t.b[0] + t.b[1] * i + t.b[2] * j);
-}
-
-XSIM_FN float depth_at(const Triangle& t, i32 column, i32 row) {
-  const float depth = t.code & EDGE_ON ? depth_by_corners(t, column, row) : depth_by_plane(t, column, row);
-  return depth > t.nearest ? smaller(depth, t.farthest) : t.nearest;  // NaN -> nearest
 }

@@ -11,6 +11,7 @@ import functools
 import importlib.util
 import os
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -46,15 +47,23 @@ def kernel_source() -> str:
 
 
 def pack_arguments(kernel: str, values: dict[str, Any]) -> np.ndarray:
-    """One record of the kernel's argument layout; arrays become their addresses."""
+    """One record of the kernel's argument layout; arrays become their addresses, a dict fills a nested record."""
     record = np.zeros((), ARGUMENTS[kernel])
-    if set(values) != set(ARGUMENTS[kernel].names or ()):
-        wrong = set(values) ^ set(ARGUMENTS[kernel].names or ())
-        raise TypeError(f"{kernel}: missing or unknown arguments {sorted(wrong)}")
-    for name, value in values.items():
-        is_pointer = record[name].ndim == 0 and getattr(value, "ndim", 0) > 0
-        record[name] = address(value) if is_pointer else value
+    fill_record(record, values, kernel)
     return record
+
+
+def fill_record(record: np.ndarray, values: Mapping[str, Any], name: str) -> None:
+    """Fill every field of a record by name; a pointer field takes an array."""
+    names = record.dtype.names or ()
+    if set(values) != set(names):
+        raise TypeError(f"{name}: missing or unknown arguments {sorted(set(values) ^ set(names))}")
+    for field, value in values.items():
+        if isinstance(value, Mapping):
+            fill_record(record[field], value, f"{name}.{field}")
+        else:
+            is_pointer = record[field].ndim == 0 and getattr(value, "ndim", 0) > 0
+            record[field] = address(value) if is_pointer else value
 
 
 def address(array: Any) -> int:
@@ -129,6 +138,12 @@ class CpuBackend:
 
     def to_numpy(self, array: Any) -> np.ndarray:
         return np.asarray(array)
+
+    def constant(self, array: np.ndarray) -> Any:
+        return np.ascontiguousarray(array)
+
+    def address(self, array: Any) -> int:
+        return address(array)
 
 
 class CudaBackend:

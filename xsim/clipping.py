@@ -6,14 +6,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from xsim.geometry import View
+from xsim.geometry import NEAR_FRACTION, View
 
-__all__ = ["GUARD_BAND_PX", "NEAR_FRACTION", "clip_faces"]
+__all__ = ["GUARD_BAND_PX", "clip_faces"]
 
 #: Half width of the screen that fixed-point positions can hold; the kernels use the same number.
 GUARD_BAND_PX = 131072.0
-#: Nearest to the source that a surface may be met, as a fraction of the way to the detector.
-NEAR_FRACTION = 1e-6
 SUBPIXELS = 4096
 
 # A homogeneous point (w, w column, w row) is kept where plane @ point + offset >= 0.

@@ -12,7 +12,10 @@ import numpy as np
 
 from xsim.schema import Positive, StrictModel
 
-__all__ = ["Geometry", "View", "rotation_matrix"]
+#: Nearest to the source that a surface may be met, as a fraction of the way to the detector.
+NEAR_FRACTION = 1e-6
+
+__all__ = ["NEAR_FRACTION", "Geometry", "View", "rotation_matrix"]
 
 
 class Geometry(StrictModel):
@@ -71,6 +74,17 @@ class View:
             columns=columns,
         )
 
+    @classmethod
+    def around(cls, corners_mm: np.ndarray, pixels: int) -> View:
+        """A square view that holds some points, from a direction along no axis, ten of their sizes away."""
+        centre = 0.5 * (corners_mm.min(axis=0) + corners_mm.max(axis=0))
+        size = float(np.linalg.norm(corners_mm.max(axis=0) - corners_mm.min(axis=0))) or 1.0
+        turn = rotation_matrix((33.0, 21.0, 11.0))
+        step = 1.3 * size / pixels
+        origin = np.array([-0.5 * step * (pixels - 1), -0.5 * step * (pixels - 1), 11 * size])
+        source = centre - turn @ np.array([0.0, 0.0, 10 * size])
+        return cls(source, turn @ origin, step * turn[:, 0], step * turn[:, 1], pixels, pixels)
+
     def with_margin(self, pixels: int) -> View:
         """The same view with a frame of this many pixels around it."""
         origin = self.origin - pixels * (self.column + self.row)
@@ -116,3 +130,26 @@ class View:
         """Points [..., 3] mm to (fraction, fraction * column, fraction * row), float64 [..., 3]."""
         h = self.homography
         return np.asarray(np.asarray(points_mm) @ h[:, :3].T + h[:, 3])
+
+    def pixel_window(self, corners_mm: np.ndarray) -> tuple[int, int, int, int]:
+        """Pixels that a convex hull of world points may cover: column0, row0, column1, row1, inclusive.
+
+        The whole image where a corner is not in front of the source; empty (the end before the begin) beside it.
+        """
+        fraction, column, row = self.project(corners_mm).T
+        if fraction.min() <= NEAR_FRACTION:
+            return 0, 0, self.columns - 1, self.rows - 1
+        column, row = column / fraction, row / fraction
+        return (
+            int(np.clip(np.floor(column.min()), 0, self.columns)),
+            int(np.clip(np.floor(row.min()), 0, self.rows)),
+            int(np.clip(np.ceil(column.max()), -1, self.columns - 1)),
+            int(np.clip(np.ceil(row.max()), -1, self.rows - 1)),
+        )
+
+    def seen_from(self, rotation: np.ndarray, position_mm: np.ndarray) -> View:
+        """The same rays in the frame of a body with that pose."""
+        return View(
+            (self.source - position_mm) @ rotation, self.origin @ rotation, self.column @ rotation,
+            self.row @ rotation, self.rows, self.columns,
+        )  # fmt: skip

@@ -19,39 +19,43 @@ def layout(pointers: str, *fields: tuple[str, object]) -> np.dtype:
     return np.dtype([(name, POINTER) for name in pointers.split()] + list(fields), align=True)
 
 
+WINDOW = np.dtype(("i4", 4))  # column0, row0, column1, row1, inclusive
+TILING = np.dtype([(name, "i4") for name in
+                   ("columns", "row_begin", "row_end", "tile_rows", "tile_columns", "tile_grid_columns")])  # fmt: skip
 SOLID = layout(
     "",
-    ("view", PINHOLE_D), ("source", VEC3D), ("size", VEC3D), ("kind", "i4"), ("body", "i4"),
-    ("bounds", ("i4", 4)),
+    ("view", PINHOLE_D), ("source", VEC3D), ("size", VEC3D), ("reference_fraction", "f8"), ("window", WINDOW),
+    ("kind", "i4"), ("body", "i4"),
 )  # fmt: skip
-TRIANGLE = layout(
-    "",
-    ("x", ("i4", 3)), ("y", ("i4", 3)), ("numerator", ("f4", 3)), ("denominator", ("f4", 3)),
-    ("nearest", "f4"), ("farthest", "f4"), ("bounds", ("i4", 4)), ("code", "i4"),
+SURFACE = layout(
+    "vertices screen faces planes",
+    ("homography", HOMOGRAPHY), ("view", PINHOLE_D), ("source", VEC3D),
+    ("reference_fraction", "f8"), ("near_fraction", "f8"), ("handedness", "f8"), ("first", "i8"),
+    ("window", WINDOW), ("body", "i4"),
 )  # fmt: skip
+RESOLVED = layout("lengths highest faults faulty_bodies materials", ("view", PINHOLE_F), ("image_pixels", "i8"))
+_PRIMITIVES = "surfaces solids triangle_starts triangle_list solid_starts solid_list"
+_BINS = layout(
+    "surfaces solids cursors spans list",
+    ("primitives", "i8"), ("surface_count", "i4"), ("chunk", "i4"), ("tiles", "i4"), ("rows", "i4"),
+    ("tiling", TILING),
+)  # fmt: skip
+_CROSSINGS = layout(_PRIMITIVES + " counts starts depths codes", ("surface_count", "i4"), ("tiling", TILING))
 
-_CROSSINGS = layout(
-    "triangles solids triangle_starts triangle_list solid_starts solid_list counts starts depths codes",
-    ("reference_fraction", "f8"), ("columns", "i4"), ("row_begin", "i4"), ("row_end", "i4"),
-    ("tile_rows", "i4"), ("tile_columns", "i4"), ("tile_grid_columns", "i4"),
-)  # fmt: skip
-
-RECORDS = {"solid": SOLID, "triangle": TRIANGLE}
+RECORDS = {"solid": SOLID, "surface": SURFACE}
 ARGUMENTS = {
     "project_vertices": layout(
         "vertices screen outside", ("homography", HOMOGRAPHY), ("near_fraction", "f8")
     ),
-    "setup_triangles": layout(
-        "vertices screen faces planes bodies triangles bounds",
-        ("homography", HOMOGRAPHY), ("view", PINHOLE_D), ("source", VEC3D),
-        ("reference_fraction", "f8"), ("near_fraction", "f8"), ("handedness", "f8"),
-        ("rows", "i4"), ("columns", "i4"),
-    ),
+    "count_bins": _BINS,
+    "fill_bins": _BINS,
     "count_crossings": _CROSSINGS,
     "fill_crossings": _CROSSINGS,
     "resolve_overlaps": layout(
-        "depths codes starts materials body_labels lengths labels faults faulty_bodies",
-        ("view", PINHOLE_F), ("image_pixels", "i8"), ("first_pixel", "i8"), ("columns", "i4"),
+        "depths codes starts", ("resolved", RESOLVED), ("first_pixel", "i8"), ("columns", "i4")
+    ),
+    "sum_lengths": layout(
+        _PRIMITIVES + " sums balances", ("resolved", RESOLVED), ("surface_count", "i4"), ("tiling", TILING)
     ),
     "integrate_spectrum": layout(
         "lengths attenuation signal_weights variance_weights signal variance",

@@ -31,7 +31,7 @@ class MeshBody(BodyBase):
     allow_open: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mesh:
     """Triangles of one body.
 
@@ -48,6 +48,12 @@ class Mesh:
     vertices: np.ndarray
     faces: np.ndarray
     sha256: str
+
+    @functools.cached_property
+    def corners(self) -> np.ndarray:
+        """Corners of the box around it, float64 [8, 3] mm."""
+        low, high = self.vertices.min(axis=0), self.vertices.max(axis=0)
+        return np.where(np.array(list(np.ndindex(2, 2, 2))), high, low)
 
     def contains(self, point_mm: np.ndarray) -> bool:
         """Whether a point lies inside: the solid angle of a closed surface around it is 4 pi."""

@@ -7,11 +7,10 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 from pydantic import Field
 
-from xsim.geometry import View, rotation_matrix
-from xsim.kernel_arguments import SOLID
+from xsim.geometry import rotation_matrix
 from xsim.schema import Number, Positive, StrictModel
 
-__all__ = ["BodyBase", "Box", "Cylinder", "Sphere", "StepWedge", "solid_records"]
+__all__ = ["BodyBase", "Box", "Cylinder", "Solid", "Sphere", "StepWedge"]
 
 Vector: TypeAlias = tuple[Number, Number, Number]
 BOX, SPHERE, CYLINDER = 0, 1, 2
@@ -127,38 +126,3 @@ def inside(part: Part, point: np.ndarray) -> bool:
     if kind == SPHERE:
         return bool(p @ p < size[0] ** 2)
     return bool(p[:2] @ p[:2] < size[0] ** 2 and abs(p[2]) < size[2])
-
-
-def pixel_bounds(view: View, corners_mm: np.ndarray) -> np.ndarray:
-    """Pixels that a convex hull of world points may cover: column0, row0, column1, row1, inclusive.
-
-    The whole image where a corner is not in front of the source.
-    """
-    whole = np.array([0, 0, view.columns - 1, view.rows - 1])
-    fraction, column, row = view.project(corners_mm).T
-    if fraction.min() <= 1e-6:
-        return whole
-    column, row = column / fraction, row / fraction
-    low = np.floor([column.min(), row.min()])
-    high = np.ceil([column.max(), row.max()])
-    bounds = np.array([*np.clip(low, 0, whole[2:] + 1), *np.clip(high, -1, whole[2:])])
-    return bounds.astype(np.int64)
-
-
-def solid_records(view: View, solids: list[tuple[int, Solid]]) -> np.ndarray:
-    """Kernel records of (rank, body) pairs: each part with the view's rays in its own frame.
-
-    Returns
-    -------
-    structured [part]; see ``kernel_arguments.SOLID``.
-
-    """
-    rows = []
-    for rank, body in solids:
-        turn = rotation_matrix(body.rotation_deg)
-        rays = (view.rays.reshape(3, 3) @ turn).reshape(9)
-        corners = body.bounds().reshape(-1, 8, 3)
-        for (kind, centre, size, _), around in zip(body.parts(), corners, strict=True):
-            source = body.to_body(view.source) - centre
-            rows.append((rays, source, size, kind, rank, pixel_bounds(view, around)))
-    return np.array(rows, dtype=SOLID)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from xsim import material
 from xsim.backend import Backend, get_backend
-from xsim.clipping import NEAR_FRACTION, clip_faces
 from xsim.errors import MeshError
-from xsim.geometry import View
-from xsim.kernel_arguments import SOLID, TRIANGLE
-from xsim.mesh import MeshBody
-from xsim.primitive import Solid, solid_records
+from xsim.geometry import NEAR_FRACTION, View, rotation_matrix
+from xsim.mesh import Mesh
+from xsim.primitive import Solid
+from xsim.records import Drawing, Placed, Tiles, draw
 from xsim.scene import Scene
 
 __all__ = ["Projection", "path_lengths", "project"]
 
+CHECK_PIXELS = 512
 BLOCK_PIXELS = 1 << 22  # pixels whose crossings are in memory at a time
 OPEN, FLIPPED, NESTED = 1, 2, 4
 
@@ -45,14 +46,6 @@ class Projection:
     labels: Any
     faults: Any
     faulty_bodies: Any
-
-
-@dataclass(frozen=True)
-class Bins:
-    """Primitives by tile: ``primitives[starts[t]:starts[t + 1]]`` are those that may touch tile t, in order."""
-
-    starts: Any  # int64 [tile + 1]
-    primitives: Any  # int32
 
 
 def path_lengths(scene: Scene, backend: str = "auto", threads: int | None = None) -> dict[str, np.ndarray]:
@@ -83,171 +76,125 @@ def path_lengths(scene: Scene, backend: str = "auto", threads: int | None = None
 
 def project(scene: Scene, view: View, backend: Backend) -> Projection:
     """Path lengths, labels and faults of a scene seen in a view."""
-    xp, order = backend.xp, scene.by_rank()
+    order = scene.by_rank()
     materials = tuple(dict.fromkeys(material.resolve(b.material) for b in scene.body))
     rank_material = [materials.index(material.resolve(scene.body[k].material)) for k in order]
-    shape = (view.rows, view.columns)
-    found = Projection(
-        materials,
-        xp.zeros((len(materials), *shape), np.float32),
-        xp.zeros(shape, np.uint16),
-        xp.zeros(shape, np.uint8),
-        xp.full(shape, -1, np.int32),
-    )
-    if not scene.body:
-        return found
-    reference = reference_fraction(scene, view)
-    solids, solid_bounds = prepare_solids(scene, view, order, backend)
-    triangles, triangle_bounds = prepare_triangles(scene, view, order, reference, backend)
-    tile = (backend.tile_shape[0], backend.tile_shape[1] or view.columns)
-    crossings = {
-        "triangles": triangles,
-        "solids": solids,
-        "columns": view.columns,
-        "tile_rows": tile[0],
-        "tile_columns": tile[1],
-        "tile_grid_columns": -(-view.columns // tile[1]),
-        "reference_fraction": reference,
-    }
-    for name, bounds in (("triangle", triangle_bounds), ("solid", solid_bounds)):
-        bins = bin_by_tile(xp, bounds, tile, shape)
-        crossings |= {f"{name}_starts": bins.starts, f"{name}_list": bins.primitives}
-    resolved = {
-        "materials": xp.asarray(rank_material, dtype=np.int32),
-        "body_labels": xp.asarray(np.add(order, 1), dtype=np.uint16),
-        "lengths": found.lengths_mm,
-        "labels": found.labels,
-        "faults": found.faults,
-        "faulty_bodies": found.faulty_bodies,
+    found = blank_result(view, len(materials), rank_material, backend)
+    tiles = Tiles.of(view, backend)
+    apart, together = part_bodies(scene, view, backend)
+    if apart:
+        sum_lengths(draw(view, apart, tiles, backend), found, tiles, backend)
+    if together:
+        resolve_overlaps(draw(view, together, tiles, backend), found, tiles, backend)
+    labels = backend.xp.asarray([0, *(k + 1 for k in order)], dtype=np.uint16)[found["highest"] + 1]
+    return Projection(materials, found["lengths"], labels, found["faults"], found["faulty_bodies"])
+
+
+def blank_result(view: View, materials: int, rank_material: list[int], backend: Backend) -> dict[str, Any]:
+    """Images that the kernels add to: the fields of ``kernel_arguments.RESOLVED``."""
+    xp, shape = backend.xp, (view.rows, view.columns)
+    return {
+        "lengths": xp.zeros((materials, *shape), np.float32),
+        "highest": xp.full(shape, -1, np.int32),
+        "faults": xp.zeros(shape, np.uint8),
+        "faulty_bodies": xp.full(shape, -1, np.int32),
+        "materials": xp.asarray(rank_material or [0], dtype=np.int32),
         "view": view.rays,
         "image_pixels": view.rows * view.columns,
-        "columns": view.columns,
     }
-    block_rows = max(1, BLOCK_PIXELS // (view.columns * tile[0])) * tile[0]
-    for row in range(0, view.rows, block_rows):
-        resolve_block(backend, crossings, resolved, row, min(row + block_rows, view.rows))
-    return found
 
 
-def resolve_block(backend: Backend, crossings: dict[str, Any], resolved: dict[str, Any], row: int, end: int) -> None:
+def part_bodies(scene: Scene, view: View, backend: Backend) -> tuple[list[Placed], list[Placed]]:
+    """The bodies that overlap nothing, themselves included, and the others; each by ascending rank.
+
+    A body stands apart when the box around it meets no other's, and it is an analytic solid or a mesh that was found
+    not to cross itself. Its depths are counted from its own middle, those of the others from their common one.
+    """
+    boxes = [scene.corners(scene.body[k]) for k in scene.by_rank()]
+    low = np.array([b.min(axis=0) for b in boxes]).reshape(-1, 3)
+    high = np.array([b.max(axis=0) for b in boxes]).reshape(-1, 3)
+    alone = ((low[:, None] <= high[None]) & (low[None] <= high[:, None])).all(axis=2).sum(axis=1) == 1
+    apart: list[Placed] = []
+    together: list[int] = []
+    for rank, index in enumerate(scene.by_rank()):
+        shape = scene.shape_of(index)
+        if alone[rank] and (isinstance(shape, Solid) or not crosses_itself(shape, backend)):
+            apart.append(place(scene, index, rank, boxes[rank], middle(view, boxes[rank])))
+        else:
+            together.append(rank)
+    if not together:
+        return apart, []
+    common = middle(view, np.concatenate([boxes[rank] for rank in together]))
+    order = scene.by_rank()
+    return apart, [place(scene, order[rank], rank, boxes[rank], common) for rank in together]
+
+
+def place(scene: Scene, index: int, rank: int, corners: np.ndarray, reference: float) -> Placed:
+    body = scene.body[index]
+    turn = rotation_matrix(body.rotation_deg)
+    return Placed(scene.shape_of(index), turn, np.asarray(body.position_mm), corners, rank, reference)
+
+
+def middle(view: View, corners: np.ndarray) -> float:
+    """Fraction of the plane through the middle of some points; depths counted from it stay small in float32."""
+    fractions = np.clip(view.project(corners)[:, 0], NEAR_FRACTION, 1.0)
+    return float(0.5 * (fractions.min() + fractions.max()))
+
+
+#: Whether a mesh was found to cross itself; forgotten with the mesh.
+_CROSSES_ITSELF: WeakKeyDictionary[Mesh, bool] = WeakKeyDictionary()
+
+
+def crosses_itself(mesh: Mesh, backend: Backend) -> bool:
+    """Whether shells of a mesh overlap, by the crossings of 512 x 512 rays; looked up once a mesh.
+
+    Overlaps that none of these rays meets are narrower than a 512th of the mesh.
+    """
+    if mesh not in _CROSSES_ITSELF:
+        view = View.around(mesh.corners, CHECK_PIXELS)
+        found, tiles = blank_result(view, 1, [0], backend), Tiles.of(view, backend)
+        body = Placed(mesh, np.eye(3), np.zeros(3), mesh.corners, 0, middle(view, mesh.corners))
+        resolve_overlaps(draw(view, [body], tiles, backend), found, tiles, backend)
+        _CROSSES_ITSELF[mesh] = bool((found["faults"] & NESTED).any())
+    return _CROSSES_ITSELF[mesh]
+
+
+def sum_lengths(drawing: Drawing, found: dict[str, Any], tiles: Tiles, backend: Backend) -> None:
+    """Bodies apart: signed depths added, no list of crossings."""
+    shape = (tiles.rows, tiles.columns)
+    begin, end = tiles.items(backend, 0, tiles.rows)
+    backend.launch(
+        "sum_lengths", end, begin=begin, **drawing.arguments, resolved=found,
+        sums=backend.xp.zeros(shape, np.float32), balances=backend.xp.zeros(shape, np.int32),
+        tiling=tiles.tiling(0, tiles.rows),
+    )  # fmt: skip
+
+
+def resolve_overlaps(drawing: Drawing, found: dict[str, Any], tiles: Tiles, backend: Backend) -> None:
+    """Bodies that may overlap: lists of crossings, a block of rows at a time."""
+    rows = max(1, BLOCK_PIXELS // (tiles.columns * tiles.tile_rows)) * tiles.tile_rows
+    for row in range(0, tiles.rows, rows):
+        resolve_block(drawing, found, tiles, row, min(row + rows, tiles.rows), backend)
+
+
+def resolve_block(drawing: Drawing, found: dict[str, Any], tiles: Tiles, row: int, end: int, backend: Backend) -> None:
     """Count, fill and resolve the crossings of the rows [row, end)."""
-    xp, columns = backend.xp, crossings["columns"]
+    xp, columns = backend.xp, tiles.columns
     pixels = (end - row) * columns
-    if backend.pixel_major:
-        items = {"begin": 0, "end": pixels}
-    else:
-        grid, rows = crossings["tile_grid_columns"], crossings["tile_rows"]
-        items = {"begin": row // rows * grid, "end": -(-end // rows) * grid}
-    counts = xp.zeros(pixels, np.int32)
-    starts = xp.zeros(pixels + 1, np.int64)
-    empty = xp.zeros(1, np.float32)
-    block = {**crossings, "row_begin": row, "row_end": end, "counts": counts, "starts": starts}
-    block |= {"depths": empty, "codes": empty}
-    backend.launch("count_crossings", items["end"], begin=items["begin"], **block)
+    first, last = tiles.items(backend, row, end)
+    counts, starts = xp.zeros(pixels, np.int32), xp.zeros(pixels + 1, np.int64)
+    block = {**drawing.arguments, "tiling": tiles.tiling(row, end), "counts": counts, "starts": starts}
+    block |= {"depths": xp.empty(1, np.float32), "codes": xp.empty(1, np.int32)}
+    backend.launch("count_crossings", last, begin=first, **block)
     xp.cumsum(counts, out=starts[1:])
     slots = max(1, int(starts[-1]))
     block |= {"depths": xp.empty(slots, np.float32), "codes": xp.empty(slots, np.int32)}
     counts.fill(0)
-    backend.launch("fill_crossings", items["end"], begin=items["begin"], **block)
+    backend.launch("fill_crossings", last, begin=first, **block)
     backend.launch(
-        "resolve_overlaps",
-        pixels,
-        **resolved,
-        depths=block["depths"],
-        codes=block["codes"],
-        starts=starts,
-        first_pixel=row * columns,
-    )
-
-
-def reference_fraction(scene: Scene, view: View) -> float:
-    """Fraction of the plane through the middle of all bodies; depths are counted from it to keep float32 small."""
-    fractions = np.concatenate([view.project(scene.corners(b))[:, 0] for b in scene.body])
-    fractions = np.clip(fractions, NEAR_FRACTION, 1.0)
-    return float(0.5 * (fractions.min() + fractions.max()))
-
-
-def prepare_solids(scene: Scene, view: View, order: list[int], backend: Backend) -> tuple[Any, Any]:
-    """Records and pixel bounds [solid, 4] of the analytic bodies."""
-    bodies = [(rank, scene.body[k]) for rank, k in enumerate(order)]
-    records = solid_records(view, [(rank, b) for rank, b in bodies if isinstance(b, Solid)])
-    held = records if len(records) else np.zeros(1, SOLID)
-    raw = backend.xp.asarray(held.view(np.uint8).reshape(-1))
-    bounds = np.ascontiguousarray(records["bounds"], np.int64).reshape(-1, 4)
-    return raw, backend.xp.asarray(bounds)
-
-
-def prepare_triangles(
-    scene: Scene, view: View, order: list[int], reference: float, backend: Backend
-) -> tuple[Any, Any]:
-    """Screen triangles and their pixel bounds [triangle, 4] of the mesh bodies."""
-    xp = backend.xp
-    vertices, faces, bodies, count = [], [], [], 0
-    for rank, k in enumerate(order):
-        body = scene.body[k]
-        if isinstance(body, MeshBody):
-            mesh = scene.mesh_of(body)
-            vertices.append(body.to_world(mesh.vertices))
-            faces.append(mesh.faces + np.int32(count))
-            bodies.append(np.full(len(mesh.faces), rank, np.int32))
-            count += len(mesh.vertices)
-    if not faces:
-        return xp.zeros(TRIANGLE.itemsize, np.uint8), xp.zeros((0, 4), np.int32)
-    corners, planes, ranks = np.concatenate(vertices), np.concatenate(faces), np.concatenate(bodies)
-    world = xp.asarray(corners)
-    screen, outside = xp.empty((count, 2), np.int32), xp.empty(count, np.uint8)
-    homography = view.homography.reshape(12)
-    backend.launch(
-        "project_vertices", count, vertices=world, screen=screen, outside=outside,
-        homography=homography, near_fraction=NEAR_FRACTION,
+        "resolve_overlaps", pixels, depths=block["depths"], codes=block["codes"], starts=starts,
+        resolved=found, first_pixel=row * columns, columns=columns,
     )  # fmt: skip
-    drawn = planes
-    flags = backend.to_numpy(outside)
-    if flags.any():
-        screen_host = backend.to_numpy(screen)
-        screen_host, drawn, parents = clip_faces(view, corners, planes, screen_host, flags)
-        screen, planes, ranks = xp.asarray(screen_host), planes[parents], ranks[parents]
-    count = len(drawn)
-    triangles = xp.empty(max(1, count) * TRIANGLE.itemsize, np.uint8)
-    bounds = xp.empty((count, 4), np.int32)
-    backend.launch(
-        "setup_triangles", count, vertices=world, screen=screen, faces=xp.asarray(drawn),
-        planes=xp.asarray(np.ascontiguousarray(planes)), bodies=xp.asarray(ranks), triangles=triangles,
-        bounds=bounds, homography=homography, view=view.rays, source=view.source,
-        reference_fraction=reference, near_fraction=NEAR_FRACTION, handedness=view.handedness,
-        rows=view.rows, columns=view.columns,
-    )  # fmt: skip
-    return triangles, bounds
-
-
-def bin_by_tile(xp: Any, bounds: Any, tile: tuple[int, int], shape: tuple[int, int]) -> Bins:
-    """Sort primitives into the tiles that their pixel bounds touch, keeping their order in each tile.
-
-    Parameters
-    ----------
-    xp : module
-        numpy or cupy.
-    bounds : int [primitive, 4]
-        column0, row0, column1, row1, inclusive; empty where the end is before the begin.
-    tile, shape : rows and columns of a tile and of the image
-
-    """
-    grid_rows, grid_columns = -(-shape[0] // tile[0]), -(-shape[1] // tile[1])
-    tiles = grid_rows * grid_columns
-    seen = xp.nonzero((bounds[:, 2] >= bounds[:, 0]) & (bounds[:, 3] >= bounds[:, 1]))[0]
-    touched = bounds[seen].astype(np.int64)
-    column0, row0 = touched[:, 0] // tile[1], touched[:, 1] // tile[0]
-    wide = touched[:, 2] // tile[1] - column0 + 1
-    ends = xp.cumsum(wide * (touched[:, 3] // tile[0] - row0 + 1))
-    total = int(ends[-1]) if len(seen) else 0
-    pair = xp.arange(total, dtype=np.int64)
-    owner = xp.searchsorted(ends, pair, side="right")
-    local = pair - xp.concatenate([xp.zeros(1, np.int64), ends])[owner]
-    tile_index = (row0[owner] + local // wide[owner]) * grid_columns + column0[owner] + local % wide[owner]
-    key = xp.sort(tile_index * max(1, len(seen)) + owner)  # unique: any sort gives this order
-    starts = xp.searchsorted(key, xp.arange(tiles + 1, dtype=np.int64) * max(1, len(seen)))
-    primitives = seen[key % max(1, len(seen))] if total else xp.zeros(1, np.int64)
-    return Bins(starts.astype(np.int64), primitives.astype(np.int32))
 
 
 def report_faults(scene: Scene, faults: np.ndarray, faulty_bodies: np.ndarray) -> None:

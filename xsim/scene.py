@@ -122,14 +122,16 @@ class Scene(StrictModel):
         """Surface of a mesh body, in its own frame."""
         return read_mesh(self._directory / body.mesh, body.mesh_unit)
 
+    def shape_of(self, index: int) -> Solid | Mesh:
+        """What a body is made of: itself for an analytic solid, the surface of a mesh."""
+        body = self.body[index]
+        return body if isinstance(body, Solid) else self.mesh_of(body)
+
     def corners(self, body: Body) -> np.ndarray:
         """World points whose hull holds the body, float64 [point, 3] mm."""
         if isinstance(body, Solid):
             return body.bounds()
-        vertices = self.mesh_of(body).vertices
-        low, high = vertices.min(axis=0), vertices.max(axis=0)
-        choice = np.array(list(np.ndindex(2, 2, 2)))
-        return body.to_world(np.where(choice, high, low))
+        return body.to_world(self.mesh_of(body).corners)
 
     def check(self) -> None:
         """Refuse what cannot be simulated: unknown materials, unreadable meshes, a body around the source.

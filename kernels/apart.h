@@ -1,0 +1,71 @@
+// Bodies that overlap nothing: the length is the sum of signed depths, no list and no sorting.
+#pragma once
+#include "crossing.h"
+#include "overlap.h"
+
+struct SumLengthsArgs {
+  const Surface* surfaces;
+  const Solid* solids;
+  const i64* triangle_starts;  // [tile + 1] into triangle_list
+  const i32* triangle_list;
+  const i64* solid_starts;     // [tile + 1] into solid_list
+  const i32* solid_list;
+  float* sums;                 // [pixel of the image] scratch, zero before and after
+  i32* balances;               // [pixel of the image] scratch, zero before and after
+  Resolved resolved;
+  i32 surface_count;
+  Tiling tiling;               // of the whole image
+};
+
+struct SumSink {
+  const SumLengthsArgs& args;
+  XSIM_METHOD void cross(i32 column, i32 row, float depth, i32 step) const {
+    const i64 pixel = pixel_of_block(args.tiling, column, row);
+    args.sums[pixel] += step > 0 ? -depth : depth;
+    args.balances[pixel] += step;
+  }
+};
+
+// One body is drawn over the window: its sums become lengths.
+XSIM_FN void settle(const SumLengthsArgs& args, i32 body, const Window& w) {
+  const Resolved& out = args.resolved;
+  float* lengths = out.lengths + out.materials[body] * out.image_pixels;
+  for (i32 row = w.row0; row <= w.row1; ++row)
+    for (i32 column = w.column0; column <= w.column1; ++column) {
+      const i64 pixel = pixel_of_block(args.tiling, column, row);
+      const float sum = args.sums[pixel];
+      const i32 balance = args.balances[pixel];
+      if (sum == 0.0f && balance == 0) continue;
+      args.sums[pixel] = 0.0f;
+      args.balances[pixel] = 0;
+      const float length = sum * norm(direction(out.view, (float)column, (float)row));
+      if (balance != 0) {
+        note_fault(out, pixel, FAULT_OPEN, body);
+        continue;
+      }
+      if (length < -FAULT_LENGTH_MM) note_fault(out, pixel, FAULT_FLIPPED, body);
+      lengths[pixel] += larger(length, -length);
+      if (length != 0.0f) out.highest[pixel] = larger(out.highest[pixel], body);
+    }
+}
+
+// Work item: as for crossings.
+XSIM_KERNEL(sum_lengths, SumLengthsArgs) {
+  const Place place = place_of(args.tiling, item);
+  const SumSink sink = {args};
+  for (i64 k = args.solid_starts[place.tile]; k < args.solid_starts[place.tile + 1]; ++k) {
+    const Solid& solid = args.solids[args.solid_list[k]];
+    draw_solid(solid, place.window, sink);
+    settle(args, solid.body, meet(solid.window, place.window));
+  }
+  i32 s = -1;
+  for (i64 k = args.triangle_starts[place.tile]; k < args.triangle_starts[place.tile + 1]; ++k) {
+    const i64 triangle = args.triangle_list[k];
+    if (s < 0 || (s + 1 < args.surface_count && args.surfaces[s + 1].first <= triangle)) {
+      if (s >= 0) settle(args, args.surfaces[s].body, meet(args.surfaces[s].window, place.window));
+      s = surface_of(args.surfaces, args.surface_count, triangle);
+    }
+    draw_triangle(args.surfaces[s], triangle - args.surfaces[s].first, place.window, sink);
+  }
+  if (s >= 0) settle(args, args.surfaces[s].body, meet(args.surfaces[s].window, place.window));
+}

@@ -1,0 +1,37 @@
+// Rectangles of pixels, and the tiles of an image.
+#pragma once
+#include "vec.h"
+
+// Inclusive; empty where column1 < column0 or row1 < row0.
+struct Window { i32 column0, row0, column1, row1; };
+
+XSIM_FN Window meet(const Window& a, const Window& b) {
+  return {larger(a.column0, b.column0), larger(a.row0, b.row0), smaller(a.column1, b.column1), smaller(a.row1, b.row1)};
+}
+XSIM_FN bool empty(const Window& w) { return w.column1 < w.column0 || w.row1 < w.row0; }
+
+// Tiles of the rows [row_begin, row_end) of an image, numbered row by row over the whole image.
+struct Tiling {
+  i32 columns, row_begin, row_end;
+  i32 tile_rows, tile_columns, tile_grid_columns;
+};
+
+XSIM_FN Window window_of_tile(const Tiling& t, i64 tile) {
+  const i32 row0 = (i32)(tile / t.tile_grid_columns) * t.tile_rows;
+  const i32 column0 = (i32)(tile % t.tile_grid_columns) * t.tile_columns;
+  return {column0, larger(row0, t.row_begin), smaller(column0 + t.tile_columns, t.columns) - 1,
+          smaller(row0 + t.tile_rows, t.row_end) - 1};
+}
+
+// A work item is a tile (XSIM_PIXEL_MAJOR 0) or a pixel of the block (1).
+struct Place { i64 tile; Window window; };
+
+XSIM_FN Place place_of(const Tiling& t, i64 item) {
+  if (!XSIM_PIXEL_MAJOR) return {item, window_of_tile(t, item)};
+  const i32 row = t.row_begin + (i32)(item / t.columns), column = (i32)(item % t.columns);
+  return {(i64)(row / t.tile_rows) * t.tile_grid_columns + column / t.tile_columns, {column, row, column, row}};
+}
+
+XSIM_FN i64 pixel_of_block(const Tiling& t, i32 column, i32 row) {
+  return (i64)(row - t.row_begin) * t.columns + column;
+}
