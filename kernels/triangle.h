@@ -88,7 +88,6 @@ XSIM_FN bool orient(Outline& t) {
   if (t.turned) {
     exchange(t.x[1], t.x[2]);
     exchange(t.y[1], t.y[2]);
-    exchange(corners.p[1], corners.p[2]);
   }
   return area != 0;
 }

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
-
 from station import random_pose, save, station
+
 from xsim import Radiograph, Scene
 from xsim.backend import ARGUMENTS, CpuBackend
 from xsim.radiograph import expose
@@ -89,7 +89,7 @@ def scenes(folder: Path) -> Iterator[tuple[str, Scene]]:
     mesh, torus = save(folder, "ball", ball.vertices, ball.faces), save(folder, "ring", ring.vertices, ring.faces)
     holed = save(folder, "holed", ball.vertices, ball.faces[:-7])
     plate = trimesh.creation.box((4.0, 600.0, 1400.0)).subdivide()
-    behind = save(folder, "behind", plate.vertices + [9.0, 0, -390.0], plate.faces)
+    behind = save(folder, "behind", plate.vertices + np.array([9.0, 0, -390.0]), plate.faces)
     wedge = {"shape": "step_wedge", "steps_mm": [1.0, 4.0, 9.0], "step_length_mm": 3.0, "width_mm": 8.0}
     tube = {"voltage_kv": 90.0, "filters": [{"material": "Al", "thickness_mm": 2.0}]}
     yield "empty", station(shape=(33, 70))

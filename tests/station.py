@@ -1,4 +1,4 @@
-"""Small stations for tests, and meshes on disk for them."""
+"""Small stations for tests, meshes on disk for them, and what a machine projects of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 import trimesh
 
 from xsim import Scene, scene_from_dict
+from xsim.backend import Backend
+from xsim.projector import Projection, project, report_faults
 
 
 def station(
@@ -57,3 +59,43 @@ def random_pose(generator: np.random.Generator, reach_mm: float = 0.0) -> dict[s
         "rotation_deg": generator.uniform(-180, 180, 3).tolist(),
         "position_mm": generator.uniform(-reach_mm, reach_mm, 3).tolist(),
     }
+
+
+def lengths_of(scene: Scene, backend: Backend) -> dict[str, np.ndarray]:
+    """As ``path_lengths``, on a given machine."""
+    found = project(scene, scene.view, backend)
+    report_faults(scene, backend.to_numpy(found.faults), backend.to_numpy(found.faulty_bodies))
+    lengths = backend.to_numpy(found.lengths_mm)
+    return {m.name: lengths[k] for k, m in enumerate(found.materials)}
+
+
+def only(lengths: dict[str, np.ndarray]) -> np.ndarray:
+    (length,) = lengths.values()
+    return length
+
+
+def faults(projection: Projection, backend: Backend, kind: int) -> int:
+    return int((backend.to_numpy(projection.faults) & kind > 0).sum())
+
+
+def closed_meshes(generator: np.random.Generator) -> dict[str, trimesh.Trimesh]:
+    return {
+        "icosphere": trimesh.creation.icosphere(3, 40.0),
+        "torus": trimesh.creation.torus(30.0, 12.0, major_sections=32, minor_sections=16),
+        "hull": trimesh.convex.convex_hull(generator.normal(size=(60, 3)) * 15),
+        "plate": trimesh.creation.box((90, 60, 0.5)),
+    }
+
+
+def solid(shape: str, radius: float) -> dict[str, Any]:
+    sizes = {
+        "sphere": {"radius_mm": radius},
+        "cylinder": {"radius_mm": 0.6 * radius, "height_mm": 1.6 * radius},
+        "box": {"size_mm": [1.2 * radius, 0.9 * radius, 1.1 * radius]},
+        "step_wedge": {
+            "steps_mm": [0.1 * radius, 0.9 * radius, 0.4 * radius],
+            "step_length_mm": 0.4 * radius,
+            "width_mm": radius,
+        },
+    }
+    return {"shape": shape, **sizes[shape]}

@@ -10,10 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import host_library
 import numpy as np
 import pytest
 
-import host_library
 from xsim.backend import ARGUMENTS, CUDA_OPTIONS, get_backend, kernel_source
 
 # Double on purpose: vertices are projected and triangles set up once, in double; an analytic solid is intersected in

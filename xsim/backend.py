@@ -11,6 +11,7 @@ import functools
 import importlib.util
 import os
 import re
+import weakref
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -105,6 +106,9 @@ class Backend(Protocol):
     def to_numpy(self, array: Any) -> np.ndarray:
         """Copy of an array in host memory (the array itself on the CPU)."""
 
+    def constant(self, array: np.ndarray) -> Any:
+        """An array that never changes, in the backend's memory; moved there once while the host array lives."""
+
 
 class CpuBackend:
     """The host library of one x86-64 level, run by a pool of threads.
@@ -142,9 +146,6 @@ class CpuBackend:
     def constant(self, array: np.ndarray) -> Any:
         return np.ascontiguousarray(array)
 
-    def address(self, array: Any) -> int:
-        return address(array)
-
 
 class CudaBackend:
     """The same kernels on the current CUDA device."""
@@ -165,6 +166,7 @@ class CudaBackend:
         except cupy.cuda.runtime.CUDARuntimeError as error:
             raise BackendError(f"no CUDA device ({error}) use backend='cpu'") from error
         self.xp: Any = cupy
+        self._constants: dict[int, Any] = {}
         self._module = cupy.RawModule(code=kernel_source(), options=CUDA_OPTIONS, backend="nvrtc")
 
     def launch(self, kernel: str, items: int, /, *, begin: int = 0, **arguments: Any) -> None:
@@ -177,6 +179,13 @@ class CudaBackend:
 
     def to_numpy(self, array: Any) -> np.ndarray:
         return np.asarray(self.xp.asnumpy(array))
+
+    def constant(self, array: np.ndarray) -> Any:
+        key = id(array)
+        if key not in self._constants:
+            self._constants[key] = self.xp.asarray(np.ascontiguousarray(array))
+            weakref.finalize(array, self._constants.pop, key, None)
+        return self._constants[key]
 
 
 def available_cores() -> int:
@@ -220,12 +229,14 @@ def load_library(level: str) -> ctypes.CDLL:
 
 
 def check_size(library: ctypes.CDLL, name: str, layout: np.dtype) -> None:
-    function = getattr(library, name)
-    function.restype = ctypes.c_uint64
-    if function() != layout.itemsize:
+    size = 0
+    if hasattr(library, name):
+        function = getattr(library, name)
+        function.restype = ctypes.c_uint64
+        size = function()
+    if size != layout.itemsize:
         raise BackendError(
-            f"kernel library does not fit this package ({name}: {function()} bytes, not {layout.itemsize}) "
-            "reinstall xsim"
+            f"kernel library does not fit this package ({name}: {size} bytes, not {layout.itemsize}) reinstall xsim"
         )
 
 

@@ -53,7 +53,7 @@ class Mesh:
     def corners(self) -> np.ndarray:
         """Corners of the box around it, float64 [8, 3] mm."""
         low, high = self.vertices.min(axis=0), self.vertices.max(axis=0)
-        return np.where(np.array(list(np.ndindex(2, 2, 2))), high, low)
+        return np.asarray(np.where(np.array(list(np.ndindex(2, 2, 2))), high, low))
 
     def contains(self, point_mm: np.ndarray) -> bool:
         """Whether a point lies inside: the solid angle of a closed surface around it is 4 pi."""

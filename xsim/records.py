@@ -106,7 +106,7 @@ def draw(view: View, bodies: Sequence[Placed], tiles: Tiles, backend: Backend) -
         for name, value in record.items():
             table[k][name] = value
     records = {
-        "solids": to_device(xp, np.array(solids or [np.zeros((), SOLID)], SOLID)),
+        "solids": to_device(xp, np.array(solids, SOLID) if solids else np.zeros(1, SOLID)),
         "surfaces": to_device(xp, table),
         "surface_count": len(surfaces),
     }
@@ -173,9 +173,9 @@ def bin_by_tile(records: dict[str, Any], count: int, tiles: Tiles, backend: Back
     chunks = max(1, -(-count // chunk))
     cursors = xp.zeros((chunks, total), np.int64)
     arguments = {
-        **records, "cursors": cursors,
-        "spans": xp.empty((max(1, count), 4), np.uint16), "list": xp.zeros(1, np.int32), "primitives": count, "chunk": chunk,
-        "tiles": total, "rows": tiles.rows, "tiling": tiles.tiling(0, tiles.rows),
+        **records, "cursors": cursors, "spans": xp.empty((max(1, count), 4), np.uint16),
+        "list": xp.zeros(1, np.int32), "primitives": count, "chunk": chunk, "tiles": total,
+        "rows": tiles.rows, "tiling": tiles.tiling(0, tiles.rows),
     }  # fmt: skip
     backend.launch("count_bins", chunks if count else 0, **arguments)
     ends = xp.cumsum(cursors.T.reshape(-1))  # tile by tile, chunk by chunk within it

@@ -1,0 +1,129 @@
+"""Networks that predict noise: a small U-Net for speed and DnCNN as the reference.
+
+Both take z [image, 1, row, column] and give an image of that shape. Rows and columns are multiples of `multiple`; pixels
+further apart than `radius` do not see each other, so bands of an image with that much around them give what the whole
+image gives.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xsim import ModelError
+
+__all__ = ["DnCNN", "NoisePredictor", "UNet", "make_network"]
+
+
+class NoisePredictor(nn.Module):
+    """What trainer and restorer know of a network.
+
+    Attributes
+    ----------
+    multiple : int
+        Rows and columns are multiples of it.
+    radius : int
+        Reach of a pixel, a multiple of ``multiple``.
+    """
+
+    multiple: int
+    radius: int
+
+
+class EntryConv(nn.Conv2d):
+    """First 3x3 convolution. With ``level_free`` its weights add up to zero.
+
+    After the variance-stabilising transform noise is the same at every level, so the level tells nothing, and a network
+    that cannot see it serves doses far from those it was trained on. The edge is continued, not filled with zeros,
+    which would be a step.
+    """
+
+    def __init__(self, features: int, level_free: bool) -> None:
+        super().__init__(1, features, 3)
+        self.level_free = level_free
+
+    def forward(self, z: Tensor) -> Tensor:
+        weight = self.weight
+        if self.level_free:
+            weight = weight - weight.mean(dim=(1, 2, 3), keepdim=True)
+        padded = functional.pad(z, (1, 1, 1, 1), mode="replicate")
+        return functional.relu(functional.conv2d(padded, weight, self.bias))
+
+
+def conv(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU())
+
+
+class UNet(NoisePredictor):
+    """U-Net of few channels.
+
+    Parameters
+    ----------
+    features : int
+        Channels at full resolution; doubled on each level down, up to ``widest``.
+    levels : int
+        How often resolution is halved.
+    """
+
+    def __init__(self, features: int = 16, levels: int = 2, widest: int = 32, level_free: bool = True) -> None:
+        super().__init__()
+        width = [min(features << k, widest) for k in range(levels + 1)]
+        self.entry = EntryConv(width[0], level_free)
+        self.first = conv(width[0], width[0])
+        steps = range(levels)
+        self.down = nn.ModuleList(nn.Conv2d(width[k], width[k + 1], 2, stride=2) for k in steps)
+        self.inner = nn.ModuleList(nn.Sequential(conv(c, c), conv(c, c)) for c in width[1:])
+        self.up = nn.ModuleList(nn.ConvTranspose2d(width[k + 1], width[k], 2, stride=2) for k in steps)
+        self.join = nn.ModuleList(conv(2 * width[k], width[k]) for k in steps)
+        self.last = nn.Conv2d(width[0], 1, 3, padding=1)
+        self.multiple = 1 << levels
+        # entry, first, join and last at full resolution; halving, two inner convolutions and a joining one below
+        reach = 4 + sum((1 << k) + 2 * (2 << k) for k in steps) + sum(1 << k for k in range(1, levels))
+        self.radius = -(-reach // self.multiple) * self.multiple
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self.first(self.entry(z))
+        kept = []
+        for down, inner in zip(self.down, self.inner, strict=True):
+            kept.append(h)
+            h = inner(functional.relu(down(h)))
+        for up, join in zip(reversed(self.up), reversed(self.join), strict=True):
+            h = join(torch.cat([functional.relu(up(h)), kept.pop()], dim=1))
+        return self.last(h)
+
+
+class DnCNN(NoisePredictor):
+    """Plain stack of 3x3 convolutions without batch normalisation (Zhang et al., IEEE TIP 26 (2017) 3142)."""
+
+    def __init__(self, features: int = 64, layers: int = 17, level_free: bool = True) -> None:
+        super().__init__()
+        self.entry = EntryConv(features, level_free)
+        self.inner = nn.Sequential(*(conv(features, features) for _ in range(layers - 2)))
+        self.last = nn.Conv2d(features, 1, 3, padding=1)
+        self.multiple = 1
+        self.radius = layers
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.last(self.inner(self.entry(z)))
+
+
+NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "dncnn": DnCNN}
+
+
+def make_network(name: str, **options: Any) -> NoisePredictor:
+    """Network by name, with random weights.
+
+    Raises
+    ------
+    ModelError
+        Unknown name or option.
+    """
+    if name not in NETWORKS:
+        raise ModelError(f"unknown network {name!r} (known: {', '.join(NETWORKS)})")
+    try:
+        return NETWORKS[name](**options)
+    except TypeError as error:
+        raise ModelError(f"network {name!r} cannot be made ({error})") from None
