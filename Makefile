@@ -23,10 +23,10 @@ demo: $(VENV)/.ready
 	$(BIN)/python -m denoise.demo $(OUT)
 
 test: $(VENV)/.ready check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 test-all: $(VENV)/.ready check
-	$(BIN)/python -m pytest -q -m "not cuda"
+	$(BIN)/python -m pytest -q -n 2 -m "not cuda"
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -12,7 +12,6 @@ from typing import Any
 import xsim
 from datagen.corpus_file import SPLITS, BodyRule, CorpusFile, Format
 from datagen.distribution import Choice, Distribution, draw, walk
-from datagen.exposure import settle_exposure
 from datagen.placement import PlacementError, Placer
 from datagen.stream import Stream
 from xsim import BackendError, CorpusError, OutputError, SceneError, XsimError
@@ -117,7 +116,6 @@ def make_scene(corpus: CorpusFile, index: int, attempt: int) -> DrawnScene:
     mapping = {key: draw(value, stream, key, drawn) for key, value in corpus.tables.items()}
     mapping["detector"] = draw(format_of(corpus, index).detector, stream, "detector", drawn)
     mapping["body"], groups = _draw_bodies(corpus, mapping, stream, drawn)
-    settle_exposure(mapping, corpus.directory)
     scene = _checked(mapping, corpus)
     return DrawnScene(index, attempt, mapping, scene, drawn, groups)
 

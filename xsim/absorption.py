@@ -9,6 +9,7 @@ import numpy as np
 
 from xsim import material
 from xsim.backend import Backend
+from xsim.errors import SceneError
 from xsim.geometry import View
 from xsim.projector import Projection
 from xsim.scene import Scene
@@ -45,14 +46,26 @@ def beam_weights(scene: Scene, view: View, mas: float) -> BeamWeights:
 
 
 def exposure_mas(scene: Scene, view: View) -> float:
-    """Tube charge of the exposure [mAs]; from ``target_gv`` where the scene asks for a grey value."""
+    """Tube charge of the exposure [mAs]; nine digits of it where it follows from a dose or a grey value.
+
+    Raises
+    ------
+    SceneError
+        A dose or grey value is asked for that no exposure reaches.
+    """
     acquisition, sensor = scene.acquisition, scene.detector.sensor
     if acquisition.exposure_s is not None:
         return scene.source.current_ma * acquisition.exposure_s
-    share = 0.7 if acquisition.target_gv is None else acquisition.target_gv
-    wanted_adu = share * (2**sensor.adc_bits - 1) - sensor.offset_adu
-    per_mas = float(beam_weights(scene, view, 1.0).signal_kev.sum()) * sensor.gain_adu_per_kev
-    return max(wanted_adu, 0.0) / per_mas if per_mas > 0 else 0.0
+    beam = beam_weights(scene, view, 1.0)
+    if acquisition.quanta_per_pixel is not None:
+        wanted, per_mas = acquisition.quanta_per_pixel, beam.quanta
+    else:
+        share = 0.7 if acquisition.target_gv is None else acquisition.target_gv
+        wanted = max(share * (2**sensor.adc_bits - 1) - sensor.offset_adu, 0.0)
+        per_mas = float(beam.signal_kev.sum()) * sensor.gain_adu_per_kev
+    if not per_mas > 0:
+        raise SceneError("the source gives no quanta behind its filters (no exposure is long enough) use thinner ones")
+    return float(f"{wanted / per_mas:.9g}")
 
 
 def absorb(projection: Projection, view: View, weights: BeamWeights, backend: Backend) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ from xsim.geometry import Geometry, View
 from xsim.mesh import Mesh, MeshBody, read_mesh
 from xsim.primitive import BodyBase, Box, Cylinder, Solid, Sphere, StepWedge
 from xsim.resources import package_directory
-from xsim.schema import Number, Positive, StrictModel, first_problem
+from xsim.schema import Positive, StrictModel, first_problem
 from xsim.source import Source
 
 __all__ = ["Scene", "load_scene", "phantom_names", "phantom_path", "scene_from_dict"]
@@ -56,18 +56,23 @@ Body: TypeAlias = Annotated[
 
 
 class Acquisition(StrictModel):
-    """How the image is taken: exposure time, or the share of full scale that the open beam shall reach."""
+    """How the image is taken, and how long.
+
+    One of: exposure time; quanta absorbed in an open-beam pixel on the axis; share of full scale that the open beam
+    shall reach there. The last, at 0.7, where none is given.
+    """
 
     exposure_s: Positive | None = None
-    target_gv: Annotated[Number, Positive] | None = None
+    quanta_per_pixel: Positive | None = None
+    target_gv: Annotated[Positive, Field(le=1)] | None = None
     state: Literal["raw"] = "raw"
 
     @model_validator(mode="after")
     def _one_exposure(self) -> Acquisition:
-        if self.exposure_s is not None and self.target_gv is not None:
-            raise ValueError("exposure_s and target_gv are both given (one fixes the other) keep one")
-        if self.target_gv is not None and self.target_gv > 1:
-            raise ValueError(f"target_gv is {self.target_gv} (a share of full scale) use 0 to 1")
+        ways = ("exposure_s", "quanta_per_pixel", "target_gv")
+        given = [name for name in ways if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"both {given[0]} and {given[1]} given (one follows from the other) keep one")
         return self
 
 

@@ -1,0 +1,115 @@
+"""What a corpus trains a model for: image states, and ranges of dose, voltage and noise to warn outside of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import datagen
+from denoise import vst
+from xsim import CorpusError
+
+__all__ = ["check_corpus", "conditions_of", "noise_scale_adu", "outside", "sample_conditions", "train_views"]
+
+LOOKED_AT = 64  # samples that noise and level are taken from
+SLACK = 0.05  # of a limit: no warning so close to it
+LABELS = {
+    "quanta_per_pixel": "quanta per pixel in the open beam",
+    "voltage_kv": "tube voltage in kV",
+    "kernel_sum_squares": "sum of squares of the light's kernel, which makes noise correlated",
+    "read_noise_quanta": "read noise in quanta",
+    "level": "largest pixel values in standard deviations of their noise",
+}
+
+
+def train_views(corpus: datagen.Corpus) -> list[datagen.CorpusView]:
+    """Training samples of each format that has some.
+
+    Raises
+    ------
+    CorpusError
+        There are none at all.
+    """
+    views = [view for name in corpus.formats if len(view := corpus.subset(name, "train"))]
+    if not views:
+        raise CorpusError(f"{corpus.path} has no training samples (none is finished) run datagen generate")
+    return views
+
+
+def check_corpus(corpus: datagen.Corpus, views: list[datagen.CorpusView], crop: int) -> None:
+    """Refuse a corpus that cannot be trained on.
+
+    Raises
+    ------
+    CorpusError
+        Images smaller than a crop, or without a noise model.
+    """
+    for view in views:
+        if min(view.shape) < crop:
+            rows, columns = view.shape
+            raise CorpusError(f"{corpus.path}: images of {rows} x {columns} are smaller than a crop ({crop}) lower it")
+        if not (view.params("a_pixel_adu") > 0).all():
+            raise CorpusError(f"{corpus.path}: {view.format} has samples without noise (an ideal response) leave it out")
+
+
+def conditions_of(corpus: datagen.Corpus, views: list[datagen.CorpusView]) -> dict[str, Any]:
+    """States, ranges and origin of training data, JSON-able."""
+    found: dict[str, list[float]] = {}
+    for view in views:
+        columns = ("quanta_per_pixel", "voltage_kv", "kernel_sum_squares", "read_noise_adu", "gain_adu_per_quantum")
+        table = {name: view.params(name) for name in columns}
+        read = table.pop("read_noise_adu") / table.pop("gain_adu_per_quantum")
+        for name, values in {**table, "read_noise_quanta": read, "level": _levels(view)}.items():
+            found.setdefault(name, []).extend(values[np.isfinite(values)].tolist())
+    return {
+        "states": [corpus.description["corpus"].get("acquisition", {}).get("state", "raw")],
+        "conditions": {name: [min(values), max(values)] for name, values in found.items() if values},
+        "corpus": {"name": corpus.name, "sha256": corpus.sha256, "train_samples": sum(map(len, views))},
+    }
+
+
+def sample_conditions(metadata: Mapping[str, Any]) -> dict[str, float]:
+    """The same quantities of one image, as far as its metadata tells them."""
+    given = dict(metadata)
+    scene = given.get("scene")
+    if isinstance(scene, Mapping) and isinstance(scene.get("source"), Mapping):
+        given.setdefault("voltage_kv", scene["source"].get("voltage_kv"))
+    if _number(given.get("read_noise_adu")) and _number(given.get("gain_adu_per_quantum")):
+        given["read_noise_quanta"] = given["read_noise_adu"] / given["gain_adu_per_quantum"]
+    return {name: float(given[name]) for name in LABELS if _number(given.get(name))}
+
+
+def outside(found: Mapping[str, float], trained: Mapping[str, Any]) -> list[str]:
+    """What of an image lies outside the trained ranges, in words."""
+    told = []
+    for name, value in found.items():
+        low, high = trained.get(name, (-np.inf, np.inf))
+        if not low * (1 - SLACK) <= value <= high * (1 + SLACK):
+            told.append(f"{LABELS[name]}: {value:.4g}, trained on {low:.4g} to {high:.4g}")
+    return told
+
+
+def noise_scale_adu(views: list[datagen.CorpusView]) -> float:
+    """Root mean square of the noise [ADU]."""
+    squares = [float(np.mean(view[i]["noise"].astype(np.float64) ** 2)) for view in views for i in _some(view)]
+    return float(np.mean(squares)) ** 0.5
+
+
+def level_of(noisy: np.ndarray, a: Any, b: Any) -> float:
+    """Largest values of an image in standard deviations of their noise, single bright pixels aside."""
+    return float(np.percentile(vst.forward(noisy, a, b), 99.0))
+
+
+def _levels(view: datagen.CorpusView) -> np.ndarray:
+    samples = (view[i] for i in _some(view))
+    return np.array([level_of(s["noisy"], s["params"]["a_pixel_adu"], s["params"]["b_adu2"]) for s in samples])
+
+
+def _some(view: datagen.CorpusView) -> range:
+    return range(0, len(view), max(1, len(view) // LOOKED_AT))
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
