@@ -53,10 +53,14 @@ XSIM_FN void settle(const SumLengthsArgs& args, i32 body, const Window& w) {
 XSIM_KERNEL(sum_lengths, SumLengthsArgs) {
   const Place place = place_of(args.tiling, item);
   const SumSink sink = {args};
+  Window drawn = {0, 0, -1, -1};  // around the parts of one body
   for (i64 k = args.solid_starts[place.tile]; k < args.solid_starts[place.tile + 1]; ++k) {
     const Solid& solid = args.solids[args.solid_list[k]];
     draw_solid(solid, place.window, sink);
-    settle(args, solid.body, meet(solid.window, place.window));
+    drawn = around(drawn, solid.window);
+    if (k + 1 < args.solid_starts[place.tile + 1] && args.solids[args.solid_list[k + 1]].body == solid.body) continue;
+    settle(args, solid.body, meet(drawn, place.window));
+    drawn = {0, 0, -1, -1};
   }
   i32 s = -1;
   for (i64 k = args.triangle_starts[place.tile]; k < args.triangle_starts[place.tile + 1]; ++k) {

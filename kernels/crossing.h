@@ -42,8 +42,9 @@ template <class Sink> XSIM_FN void draw_solid(const Solid& s, const Window& tile
     for (i32 column = w.column0; column <= w.column1; ++column) {
       const Interval f = intersect(s, column, row);
       if (!(f.leave > f.enter)) continue;
-      sink.cross(column, row, (float)(f.enter - s.reference_fraction), 1);
-      sink.cross(column, row, (float)(f.leave - s.reference_fraction), -1);
+      const i32 step = s.hole ? -1 : 1;
+      sink.cross(column, row, (float)(f.enter - s.reference_fraction), step);
+      sink.cross(column, row, (float)(f.leave - s.reference_fraction), -step);
     }
 }
 

@@ -9,6 +9,11 @@ XSIM_FN Window meet(const Window& a, const Window& b) {
   return {larger(a.column0, b.column0), larger(a.row0, b.row0), smaller(a.column1, b.column1), smaller(a.row1, b.row1)};
 }
 XSIM_FN bool empty(const Window& w) { return w.column1 < w.column0 || w.row1 < w.row0; }
+XSIM_FN Window around(const Window& a, const Window& b) {
+  if (empty(a)) return b;
+  if (empty(b)) return a;
+  return {smaller(a.column0, b.column0), smaller(a.row0, b.row0), larger(a.column1, b.column1), larger(a.row1, b.row1)};
+}
 
 // Tiles of the rows [row_begin, row_end) of an image, numbered row by row over the whole image.
 struct Tiling {

@@ -25,7 +25,7 @@ TILING = np.dtype([(name, "i4") for name in
 SOLID = layout(
     "",
     ("view", PINHOLE_D), ("source", VEC3D), ("size", VEC3D), ("reference_fraction", "f8"), ("window", WINDOW),
-    ("kind", "i4"), ("body", "i4"),
+    ("kind", "i4"), ("body", "i4"), ("hole", "i4"),
 )  # fmt: skip
 SURFACE = layout(
     "vertices screen faces planes",

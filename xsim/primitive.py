@@ -2,20 +2,65 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from xsim.geometry import rotation_matrix
 from xsim.schema import Number, Positive, StrictModel
 
-__all__ = ["BodyBase", "Box", "Cylinder", "Solid", "Sphere", "StepWedge"]
+__all__ = ["BodyBase", "Box", "Cone", "Cylinder", "Ellipsoid", "Part", "Solid", "Sphere", "StepWedge", "Tube"]
 
 Vector: TypeAlias = tuple[Number, Number, Number]
-BOX, SPHERE, CYLINDER = 0, 1, 2
-# A part of a body: kind, centre in the body's frame [3] mm, size [3] mm as the kernel reads it, half extent [3] mm
-Part: TypeAlias = tuple[int, np.ndarray, np.ndarray, np.ndarray]
+BOX, ELLIPSOID, CYLINDER, CONE = 0, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Part:
+    """One convex part of a body, in the body's frame.
+
+    Attributes
+    ----------
+    kind : int
+        As ``SolidKind`` of the kernels.
+    half_mm : float64 [3]
+        Half extents; for a round part its radii.
+    centre_mm : float64 [3]
+    hole : bool
+        Taken away from the other parts.
+    """
+
+    kind: int
+    half_mm: np.ndarray
+    centre_mm: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    hole: bool = False
+
+    def support(self, direction: np.ndarray) -> float:
+        """Greatest component of the part along a unit vector [mm]."""
+        return float(direction @ self.centre_mm) + self._half_support(direction)
+
+    def _half_support(self, direction: np.ndarray) -> float:
+        if self.kind == BOX:
+            return float(np.abs(direction) @ self.half_mm)
+        if self.kind == ELLIPSOID:
+            return float(np.linalg.norm(direction * self.half_mm))
+        rim = float(np.hypot(direction[0], direction[1]) * self.half_mm[0])
+        if self.kind == CONE:
+            return max(rim - float(direction[2] * self.half_mm[2]), float(direction[2] * self.half_mm[2]))
+        return rim + float(abs(direction[2]) * self.half_mm[2])
+
+    def contains(self, point_mm: np.ndarray) -> bool:
+        """Whether a point of the body's frame lies strictly inside."""
+        x, y, z = (point_mm - self.centre_mm) / self.half_mm
+        if self.kind == BOX:
+            return bool(max(abs(x), abs(y), abs(z)) < 1)
+        if self.kind == ELLIPSOID:
+            return bool(x * x + y * y + z * z < 1)
+        radius = 0.5 * (1 - z) if self.kind == CONE else 1.0
+        return bool(abs(z) < 1 and x * x + y * y < radius * radius)
 
 
 class BodyBase(StrictModel):
@@ -36,26 +81,27 @@ class BodyBase(StrictModel):
         return np.asarray((points_mm - np.asarray(self.position_mm)) @ rotation_matrix(self.rotation_deg))
 
 
-class Solid(BodyBase):
+class Solid(BodyBase, ABC):
     """A body made of exact parts."""
 
+    @abstractmethod
     def parts(self) -> list[Part]:
-        raise NotImplementedError
+        """Parts in the body's frame; they touch at most, but for holes."""
 
     def bounds(self) -> np.ndarray:
         """Corners of boxes around the parts, in the world, float64 [8 parts, 3] mm."""
         signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), axis=-1).reshape(-1, 3)
-        return np.concatenate([self.to_world(c + signs * half) for _, c, _, half in self.parts()])
+        return np.concatenate([self.to_world(p.centre_mm + signs * p.half_mm) for p in self.parts()])
 
     def farthest(self, direction: np.ndarray) -> float:
         """Greatest component of the body along a world unit vector [mm]."""
         local = direction @ rotation_matrix(self.rotation_deg)
-        reach = [local @ centre + support(kind, size, local) for kind, centre, size, _ in self.parts()]
-        return float(max(reach) + direction @ np.asarray(self.position_mm))
+        return max(p.support(local) for p in self.parts()) + float(direction @ np.asarray(self.position_mm))
 
     def contains(self, point_mm: np.ndarray) -> bool:
         """Whether a world point lies strictly inside."""
-        return any(inside(part, self.to_body(point_mm)) for part in self.parts())
+        within = [p for p in self.parts() if p.contains(self.to_body(point_mm))]
+        return bool(within) and not any(p.hole for p in within)
 
 
 class Box(Solid):
@@ -65,8 +111,7 @@ class Box(Solid):
     size_mm: tuple[Positive, Positive, Positive]
 
     def parts(self) -> list[Part]:
-        half = 0.5 * np.asarray(self.size_mm)
-        return [(BOX, np.zeros(3), half, half)]
+        return [Part(BOX, 0.5 * np.asarray(self.size_mm))]
 
 
 class Sphere(Solid):
@@ -76,8 +121,17 @@ class Sphere(Solid):
     radius_mm: Positive
 
     def parts(self) -> list[Part]:
-        size = np.full(3, self.radius_mm)
-        return [(SPHERE, np.zeros(3), size, size)]
+        return [Part(ELLIPSOID, np.full(3, self.radius_mm))]
+
+
+class Ellipsoid(Solid):
+    """An ellipsoid centred on its position, its axes along x, y and z."""
+
+    shape: Literal["ellipsoid"]
+    radii_mm: tuple[Positive, Positive, Positive]
+
+    def parts(self) -> list[Part]:
+        return [Part(ELLIPSOID, np.asarray(self.radii_mm))]
 
 
 class Cylinder(Solid):
@@ -88,8 +142,40 @@ class Cylinder(Solid):
     height_mm: Positive
 
     def parts(self) -> list[Part]:
-        size = np.array([self.radius_mm, self.radius_mm, 0.5 * self.height_mm])
-        return [(CYLINDER, np.zeros(3), size, size)]
+        return [Part(CYLINDER, upright(self.radius_mm, self.height_mm))]
+
+
+class Cone(Solid):
+    """A cone along z: base at -height / 2, apex at +height / 2."""
+
+    shape: Literal["cone"]
+    radius_mm: Positive
+    height_mm: Positive
+
+    def parts(self) -> list[Part]:
+        return [Part(CONE, upright(self.radius_mm, self.height_mm))]
+
+
+class Tube(Solid):
+    """A cylinder along z with a coaxial bore, centred on its position."""
+
+    shape: Literal["tube"]
+    radius_mm: Positive
+    inner_radius_mm: Positive
+    height_mm: Positive
+
+    @model_validator(mode="after")
+    def _has_a_wall(self) -> Tube:
+        if self.inner_radius_mm >= self.radius_mm:
+            raise ValueError(
+                f"tube has no wall (inner_radius_mm = {self.inner_radius_mm:g}, radius_mm = {self.radius_mm:g}) "
+                "use a smaller inner_radius_mm"
+            )
+        return self
+
+    def parts(self) -> list[Part]:
+        bore = Part(CYLINDER, upright(self.inner_radius_mm, self.height_mm), hole=True)
+        return [Part(CYLINDER, upright(self.radius_mm, self.height_mm)), bore]
 
 
 class StepWedge(Solid):
@@ -105,24 +191,10 @@ class StepWedge(Solid):
         for k, thickness in enumerate(self.steps_mm):
             x = (k - 0.5 * (len(self.steps_mm) - 1)) * self.step_length_mm
             half = 0.5 * np.array([self.step_length_mm, self.width_mm, thickness])
-            parts.append((BOX, np.array([x, 0.0, half[2]]), half, half))
+            parts.append(Part(BOX, half, np.array([x, 0.0, half[2]])))
         return parts
 
 
-def support(kind: int, size: np.ndarray, direction: np.ndarray) -> float:
-    """Half extent of a centred part along a unit vector [mm]."""
-    if kind == BOX:
-        return float(np.abs(direction) @ size)
-    if kind == SPHERE:
-        return float(size[0])
-    return float(np.hypot(direction[0], direction[1]) * size[0] + abs(direction[2]) * size[2])
-
-
-def inside(part: Part, point: np.ndarray) -> bool:
-    kind, centre, size, _ = part
-    p = point - centre
-    if kind == BOX:
-        return bool((np.abs(p) < size).all())
-    if kind == SPHERE:
-        return bool(p @ p < size[0] ** 2)
-    return bool(p[:2] @ p[:2] < size[0] ** 2 and abs(p[2]) < size[2])
+def upright(radius_mm: float, height_mm: float) -> np.ndarray:
+    """Half extents of a round part along z, float64 [3] mm."""
+    return np.array([radius_mm, radius_mm, 0.5 * height_mm])

@@ -126,9 +126,10 @@ def solid_records(view: View, seen: View, body: Placed) -> list[tuple[Any, ...]]
     assert isinstance(body.shape, Solid)
     corners = body.corners_mm.reshape(-1, 8, 3)
     return [
-        (seen.rays, seen.source - centre, size, body.reference_fraction, view.pixel_window(around), kind, body.rank)
-        for (kind, centre, size, _), around in zip(body.shape.parts(), corners, strict=True)
-    ]
+        (seen.rays, seen.source - part.centre_mm, part.half_mm, body.reference_fraction, view.pixel_window(around),
+         part.kind, body.rank, part.hole)
+        for part, around in zip(body.shape.parts(), corners, strict=True)
+    ]  # fmt: skip
 
 
 def surface_record(seen: View, body: Placed, backend: Backend) -> tuple[dict[str, Any], int, tuple[Any, ...]]:

@@ -16,14 +16,14 @@ from xsim.detector import Detector
 from xsim.errors import SceneError, nearest_names
 from xsim.geometry import Geometry, View
 from xsim.mesh import Mesh, MeshBody, read_mesh
-from xsim.primitive import BodyBase, Box, Cylinder, Solid, Sphere, StepWedge
+from xsim.primitive import BodyBase, Box, Cone, Cylinder, Ellipsoid, Solid, Sphere, StepWedge, Tube
 from xsim.resources import package_directory
 from xsim.schema import Positive, StrictModel, first_problem
 from xsim.source import Source
 
 __all__ = ["Scene", "load_scene", "phantom_names", "phantom_path", "scene_from_dict"]
 
-SHAPES = ("box", "sphere", "cylinder", "step_wedge")
+SHAPES = ("box", "sphere", "ellipsoid", "cylinder", "cone", "tube", "step_wedge")
 
 
 def body_kind(value: Any) -> str:
@@ -48,7 +48,10 @@ def check_shape(table: Any) -> None:
 Body: TypeAlias = Annotated[
     Annotated[Box, Tag("box")]
     | Annotated[Sphere, Tag("sphere")]
+    | Annotated[Ellipsoid, Tag("ellipsoid")]
     | Annotated[Cylinder, Tag("cylinder")]
+    | Annotated[Cone, Tag("cone")]
+    | Annotated[Tube, Tag("tube")]
     | Annotated[StepWedge, Tag("step_wedge")]
     | Annotated[MeshBody, Tag("mesh")],
     Discriminator(body_kind),
