@@ -112,3 +112,21 @@ def test_tube_needs_a_wall() -> None:
             "source": {"energy_kev": 80.0}, "detector": {"preset": "generic-gos-200um"},
             "body": [{"shape": "tube", "material": "Al", "radius_mm": 5, "inner_radius_mm": 5, "height_mm": 3}],
         })  # fmt: skip
+
+
+def test_subpixels_average_the_energy_absorbed() -> None:
+    """An edge of a wide box that cuts a pixel at 3/8 of its width lets through that share, to 1 part in the 16 rays."""
+
+    def across(subpixels: int) -> np.ndarray:
+        scene = xsim.scene_from_dict({
+            "source": {"energy_kev": 60.0}, "geometry": {"sod_mm": 999.0, "sdd_mm": 1000.0},
+            "acquisition": {"exposure_s": 0.01, "subpixels": subpixels},
+            "detector": {"preset": "generic-gos-200um", "rows": 8, "columns": 8, "response": "ideal"},
+            "body": [{"shape": "box", "material": "Pb", "size_mm": [4.0, 40.0, 1.0], "position_mm": [-1.925, 0, 0]}],
+        })  # fmt: skip
+        return xsim.simulate(scene, backend="cpu").clean[4].astype(np.float64)
+
+    row = across(8)  # the box ends at x = 0.075 mm, magnified by 1.001; column 4 reaches from 0 to 0.2 mm
+    share = (row[4] - row[2]) / (row[6] - row[2])
+    assert abs(share - (1 - 0.375)) < 1 / 16
+    assert abs(across(1)[4] / across(1)[6] - 1) < 1e-3

@@ -97,6 +97,12 @@ class View:
             self.columns + 2 * pixels,
         )
 
+    def refined(self, subpixels: int) -> View:
+        """The same pixels, each of them cut into subpixels x subpixels smaller ones."""
+        column, row = self.column / subpixels, self.row / subpixels
+        origin = self.origin - 0.5 * (subpixels - 1) * (column + row)
+        return View(self.source, origin, column, row, self.rows * subpixels, self.columns * subpixels)
+
     @property
     def rays(self) -> np.ndarray:
         """Origin, column and row steps as float64 [9], the kernels' layout."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +14,9 @@ import numpy as np
 from xsim.absorption import BeamWeights, absorb, beam_weights, exposure_mas
 from xsim.backend import Backend, get_backend
 from xsim.errors import SceneError
+from xsim.geometry import View
 from xsim.mesh import MeshBody
-from xsim.projector import project, report_faults
+from xsim.projector import FLIPPED, OPEN, project, report_faults
 from xsim.resources import VERSION
 from xsim.scene import Scene
 from xsim.scintillator import draw_light, light_kernel, spread_light
@@ -158,24 +161,49 @@ def expose(scene: Scene, backend: Backend) -> Exposure:
     kernel = light_kernel(scene.detector)
     radius = kernel.shape[0] // 2
     view = scene.view.with_margin(radius)
-    projection = project(scene, view, backend)
-    report_faults(scene, backend.to_numpy(projection.faults), backend.to_numpy(projection.faulty_bodies))
     mas = exposure_mas(scene, scene.view)
     weights = beam_weights(scene, scene.view, mas)
-    signal, variance = absorb(projection, view, weights, backend)
+    signal, variance, labels, sound = absorb_scene(scene, view, weights, backend)
     mean_light = spread_light(signal, kernel, backend)
     inner = slice(radius, radius + scene.view.rows), slice(radius, radius + scene.view.columns)
-    valid = (projection.faults[inner] & 3 == 0).astype(np.uint8)
     readout = readout_of(scene.detector, float(mean_light.max()))
     exposure = Exposure(
-        scene, backend, weights, mas, kernel, readout, signal, variance, mean_light, valid,
-        backend.xp.ascontiguousarray(projection.labels[inner]),
+        scene, backend, weights, mas, kernel, readout, signal, variance, mean_light,
+        sound[inner].astype(np.uint8), backend.xp.ascontiguousarray(labels[inner]),
         derived_numbers(scene, weights, mas, kernel, readout, signal, variance),
     )  # fmt: skip
     if float(mean_light.max()) * readout.gain_adu_per_kev < 1.0 and scene.detector.response != "ideal":
         warnings.warn("the frame is black (less than 1 ADU of signal anywhere) raise exposure_s or voltage_kv",
                       stacklevel=3)  # fmt: skip
     return exposure
+
+
+def absorb_scene(scene: Scene, view: View, weights: BeamWeights, backend: Backend) -> tuple[Any, Any, Any, Any]:
+    """What the pixels of a view absorb: the mean over the rays of each, so it is energy that is averaged, not length.
+
+    Returns
+    -------
+    signal, variance : float32 [row, column] keV, keV^2
+    labels : uint16 [row, column]
+        Of the ray next to the middle.
+    sound : bool [row, column]
+        Whether no ray met an open or flipped mesh.
+    """
+    n = scene.acquisition.subpixels
+    fine = view.refined(n)
+    projection = project(scene, fine, backend)
+    report_faults(scene, backend.to_numpy(projection.faults), backend.to_numpy(projection.faulty_bodies))
+    signal, variance = absorb(projection, fine, weights, backend)
+    sound = projection.faults & (OPEN | FLIPPED) == 0
+    if n == 1:
+        return signal, variance, projection.labels, sound
+    parts = [(j, i) for j in range(n) for i in range(n)]  # one fixed order of addition
+    share = np.float32(1.0 / n**2)
+    mean_signal, mean_variance = (sum(image[j::n, i::n] for j, i in parts) * share for image in (signal, variance))
+    all_sound = functools.reduce(operator.and_, (sound[j::n, i::n] for j, i in parts))
+    xp = backend.xp
+    labels = xp.ascontiguousarray(projection.labels[n // 2 :: n, n // 2 :: n])
+    return xp.ascontiguousarray(mean_signal), xp.ascontiguousarray(mean_variance), labels, all_sound
 
 
 def derived_numbers(

@@ -62,12 +62,13 @@ class Acquisition(StrictModel):
     """How the image is taken, and how long.
 
     One of: exposure time; quanta absorbed in an open-beam pixel on the axis; share of full scale that the open beam
-    shall reach there. The last, at 0.7, where none is given.
+    shall reach there. The last, at 0.7, where none is given. Each pixel is the mean of subpixels x subpixels rays.
     """
 
     exposure_s: Positive | None = None
     quanta_per_pixel: Positive | None = None
     target_gv: Annotated[Positive, Field(le=1)] | None = None
+    subpixels: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
     state: Literal["raw"] = "raw"
 
     @model_validator(mode="after")
