@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,9 +22,8 @@ def package_directory(name: str) -> Path:
         It is not there: the package runs from a source tree that was never installed.
 
     """
-    import xsim
-
-    for root in xsim.__path__:
+    package = importlib.util.find_spec("xsim")
+    for root in (package and package.submodule_search_locations) or ():
         if (Path(root) / name).is_dir():
             return Path(root) / name
     raise BackendError(f"xsim/{name} is missing (the package is not installed) run: pip install .")
