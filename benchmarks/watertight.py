@@ -20,6 +20,7 @@ import trimesh
 from xsim import scene_from_dict
 from xsim.backend import Backend, get_backend
 from xsim.geometry import View
+from xsim.mesh import read_mesh
 from xsim.projector import FLIPPED, NESTED, OPEN, project
 from xsim.scene import Scene
 
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("meshes", nargs="+", metavar="FILE:UNIT", help="mesh files and their units: part.stl:mm")
     parser.add_argument("--rays", type=float, default=1e6, help="rays per mesh (default 1e6)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--crowd", action="store_true", help="sort lists of crossings, as where bodies overlap")
     parser.add_argument("--backend", default="auto", choices=("auto", "cpu", "cuda"))
     options = parser.parse_args()
     backend = get_backend(options.backend)
@@ -61,7 +63,7 @@ def main() -> None:
     for text in options.meshes:
         path, _, unit = text.rpartition(":")
         began = time.perf_counter()
-        scene, closed = station(Path(path), unit)
+        scene, closed = station(Path(path), unit, options.crowd)
         grid, aimed = examine(scene, int(options.rays), np.random.default_rng(options.seed), backend)
         print(f"{Path(path).name:<24}{len(scene.mesh_of(scene.body[0]).faces):>10} {'yes' if closed else 'NO':<7}"
               f"{grid.rays + aimed.rays:>10}{aimed.rays:>9}{grid.met + aimed.met:>9}"
@@ -69,18 +71,23 @@ def main() -> None:
               f"{grid.nested + aimed.nested:>8}{time.perf_counter() - began:>7.1f}")  # fmt: skip
 
 
-def station(path: Path, unit: str) -> tuple[Scene, bool]:
-    """A scene of the mesh alone, and whether each of its edges joins two faces of the same winding."""
+def station(path: Path, unit: str, crowd: bool) -> tuple[Scene, bool]:
+    """A scene of the mesh, alone or round a speck of air, and whether each edge joins two faces of one winding."""
+    mesh = read_mesh(path, unit)
+    middle = (0.5 * (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0))).tolist()
+    speck = {"shape": "box", "size_mm": [1e-6] * 3, "position_mm": middle, "material": "air", "priority": -1}
     scene = scene_from_dict(
         {
             "source": {"energy_kev": 60.0},
             "geometry": {"sod_mm": 1e6, "sdd_mm": 2e6},  # the views below replace it
             "detector": {"preset": "generic-gos-200um", "rows": 8, "columns": 8, "pitch_mm": 1e6},
-            "body": [{"mesh": path.name, "mesh_unit": unit, "material": "Al", "allow_open": True}],
+            "body": [
+                {"mesh": path.name, "mesh_unit": unit, "material": "Al", "allow_open": True},
+                *([speck] if crowd else []),
+            ],
         },
         path.parent,
     )
-    mesh = scene.mesh_of(scene.body[0])
     surface = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
     return scene, bool(surface.is_watertight and surface.is_winding_consistent)
 

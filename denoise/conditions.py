@@ -51,7 +51,7 @@ def check_corpus(corpus: datagen.Corpus, views: list[datagen.CorpusView], crop: 
             rows, columns = view.shape
             raise CorpusError(f"{corpus.path}: images of {rows} x {columns} are smaller than a crop ({crop}) lower it")
         if not (view.params("a_pixel_adu") > 0).all():
-            raise CorpusError(f"{corpus.path}: {view.format} has samples without noise (an ideal response) leave it out")
+            raise CorpusError(f"{corpus.path}: {view.format} has samples without noise (ideal response) leave it out")
 
 
 def conditions_of(corpus: datagen.Corpus, views: list[datagen.CorpusView]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Restoration methods by name. A method is a module with a loss to train by and the way to restore that goes with it."""
+"""Restoration methods by name: a loss to train by, and the way to restore that goes with it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Networks that predict noise: a small U-Net for speed and DnCNN as the reference.
 
-Both take z [image, 1, row, column] and give an image of that shape. Rows and columns are multiples of `multiple`; pixels
-further apart than `radius` do not see each other, so bands of an image with that much around them give what the whole
-image gives.
+Both take z [image, 1, row, column] and give an image of that shape. Rows and columns are multiples of `multiple`;
+pixels further apart than `radius` do not see each other, so bands of an image with that much around them give what the
+whole image gives.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Training a restorer on a corpus, top to bottom: settings, data, one step, the loop, the file.
 
-The same corpus, settings and seed give the same weights for a number of ``steps``, on any number of cores of one kind of
-processor; a budget in ``minutes`` ends where the clock says.
+The same corpus, settings and seed give the same weights for a number of ``steps``, on any number of cores of one kind
+of processor; a budget in ``minutes`` ends where the clock says.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import io
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,25 +20,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import ConcatDataset, DataLoader
 from tqdm import tqdm
 
 import datagen
-from datagen.torch_data import CorpusDataset
+from denoise.batches import batches, validation_batch
 from denoise.checkpoint import check_new, versions, write_checkpoint
 from denoise.conditions import check_corpus, conditions_of, noise_scale_adu, train_views
 from denoise.machine import one_thread_each, pick_device
 from denoise.methods import Method, method_named
 from denoise.networks import NoisePredictor, make_network
-from xsim import CorpusError, ModelError
+from xsim import ModelError
 from xsim.image_io import write_whole
 
 __all__ = ["Settings", "train"]
 
-CROPS_PER_SAMPLE = 16  # a sample is decompressed for each, so an epoch should not be over before it begins
-VALIDATION_CROPS = 64
 VALIDATIONS = 20
 LOG_EVERY = 20
+COLUMNS = ("step", "seconds", "learning_rate", "train_loss", "val_loss")
 
 
 @dataclass(frozen=True)
@@ -160,7 +158,11 @@ def train(
     if chosen.crop % network.multiple:
         raise ModelError(f"crop {chosen.crop} must be a multiple of {network.multiple} (the network halves it)")
     run = Run(network, way, chosen, told, machine)
-    run.fit(batches(views, chosen), validation_batch(corpus, chosen), progress)
+    run.fit(
+        batches(views, chosen.crop, chosen.batch, chosen.seed, chosen.workers),
+        validation_batch(corpus, chosen.crop, chosen.seed),
+        progress,
+    )
     configuration = {
         "method": method,
         "network": chosen.network,
@@ -175,43 +177,6 @@ def train(
     return target
 
 
-def batches(views: list[datagen.CorpusView], settings: Settings) -> Iterator[dict[str, Tensor]]:
-    """Batches without end: each epoch every sample gives some crops, flipped and turned, in an order of its own."""
-    shared = {"crop": settings.crop, "augment": True, "crops_per_sample": CROPS_PER_SAMPLE, "seed": settings.seed}
-    datasets = [CorpusDataset(view, **shared) for view in views]
-    loader = DataLoader(
-        ConcatDataset(datasets),
-        batch_size=settings.batch,
-        shuffle=True,
-        drop_last=CROPS_PER_SAMPLE * sum(map(len, views)) >= settings.batch,
-        generator=torch.Generator().manual_seed(settings.seed),
-        num_workers=settings.workers,
-        persistent_workers=settings.workers > 0,
-        multiprocessing_context="forkserver" if settings.workers else None,
-    )
-    epoch = 0
-    while True:
-        for dataset in datasets:
-            dataset.set_epoch(epoch)
-        yield from map(_images_and_noise, loader)
-        epoch += 1
-
-
-def validation_batch(corpus: datagen.Corpus, settings: Settings) -> dict[str, Tensor] | None:
-    """Crops of scenes that are not trained on, always the same; None where the corpus holds none of them."""
-    views = [corpus.subset(name, "val") for name in corpus.formats]
-    datasets = [CorpusDataset(view, crop=settings.crop, seed=settings.seed) for view in views if len(view)]
-    if not datasets:
-        return None
-    crops = [each[k] for each in datasets for k in range(min(len(each), -(-VALIDATION_CROPS // len(datasets))))]
-    return _images_and_noise(torch.utils.data.default_collate(crops))
-
-
-def _images_and_noise(items: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    a, b = (items[name].reshape(-1, 1, 1, 1) for name in ("a_pixel_adu", "b_adu2"))
-    return {"noisy": items["noisy"], "clean": items["clean"], "a": a, "b": b}
-
-
 class Run:
     """One training: the weights, their average, and what has happened so far."""
 
@@ -221,9 +186,7 @@ class Run:
         self.network, self.averaged = network, copy.deepcopy(network).requires_grad_(False)
         self.method, self.settings, self.told, self.device = method, settings, told, device
         self.weights = list(network.parameters())
-        self.optimizer = torch.optim.AdamW(
-            self.weights, lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        self.optimizer = torch.optim.AdamW(self.weights, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         self.step, self.seconds = 0, 0.0
         self.rows: list[dict[str, Any]] = []
 
@@ -247,7 +210,11 @@ class Run:
                 due = self.share() * VALIDATIONS >= validated + 1
                 if self.step % LOG_EVERY and not due:
                     continue
-                row = {"step": self.step, "seconds": round(self.seconds, 3), "learning_rate": self.rate(share)}
+                row = {
+                    "step": self.step,
+                    "seconds": round(self.seconds, 3),
+                    "learning_rate": self.optimizer.param_groups[0]["lr"],
+                }
                 row["train_loss"], recent = sum(recent) / len(recent), []
                 if due and held_out:
                     row["val_loss"] = self.validate(held_out, parts, pool)
@@ -302,10 +269,11 @@ class Run:
     def outcome(self) -> dict[str, Any]:
         """What is told of the run in the checkpoint."""
         validated = [row["val_loss"] for row in self.rows if "val_loss" in row]
+        last = [row["train_loss"] for row in self.rows[-10:]]
         return {
             "steps": self.step,
             "seconds": round(self.seconds, 1),
-            "train_loss": self.rows[-1]["train_loss"],
+            "train_loss": sum(last) / len(last),
             "val_loss": validated[-1] if validated else None,
             "device": str(self.device),
         }
@@ -313,7 +281,7 @@ class Run:
     def table(self) -> str:
         """The log as CSV text."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, ["step", "seconds", "learning_rate", "train_loss", "val_loss"], lineterminator="\n")
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         return text.getvalue()

@@ -1,7 +1,7 @@
 """Generalised Anscombe transform: pixel values whose noise has one variance, whatever the dose and the gain.
 
-A camera's noise obeys Var x = a x + b, x the raw pixel value [ADU] with its offset, a the pixelwise slope [ADU], b [ADU^2].
-In units of a it is that of u = (a x + b) / a^2 quanta, and
+A camera's noise obeys Var x = a x + b, x the raw pixel value [ADU] with its offset, a the pixelwise slope [ADU],
+b [ADU^2]. In units of a it is that of u = (a x + b) / a^2 quanta, and
 
     T(x) = 2 sqrt(u + 3/8) = (2 / a) sqrt(max(a x + 3/8 a^2 + b, 0))
 
@@ -40,7 +40,7 @@ def forward(x: Any, a: Any, b: Any) -> Any:
 
 
 def inverse(z: Any, a: Any, b: Any) -> Any:
-    """x with T(x) = z [ADU]: the algebraic inverse. Values below 0, which T never takes, count as 0."""
+    """Algebraic inverse: x with T(x) = z [ADU]. Values below 0, which T never takes, count as 0."""
     z = z.clip(0.0)
     return a * (z * z / 4.0 - 0.375) - b / a
 

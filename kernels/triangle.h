@@ -208,7 +208,7 @@ XSIM_FN Edges edges_at(const Outline& t, i32 column, i32 row) {
 template <class Sink>
 XSIM_FN void draw_triangle(const Surface& s, i64 triangle, const Window& tile, const Sink& sink) {
   Outline t = outline_of(s, triangle);
-  const Window w = meet(window_of(t), tile);
+  const Window whole = window_of(t), w = meet(whole, tile);
   if (empty(w) || !orient(t)) return;
   const i32 step = t.turned == (s.handedness > 0.0) ? 1 : -1;
   Edges e = edges_at(t, w.column0, w.row0);
@@ -219,7 +219,8 @@ XSIM_FN void draw_triangle(const Surface& s, i64 triangle, const Window& tile, c
     bool met = false;
     for (i32 column = w.column0; column <= w.column1; ++column) {
       if ((e0 | e1 | e2) >= 0) {
-        if (!planned) plane = plane_of(s, triangle, t.turned, column, row);
+        // counted from a pixel of the triangle, not of the tile: the same depth however the image is divided
+        if (!planned) plane = plane_of(s, triangle, t.turned, larger(whole.column0, 0), larger(whole.row0, 0));
         planned = met = true;
         sink.cross(column, row, depth_at(plane, column, row, e0, e1, e2), step);
       } else if (met) {

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
-from station import random_pose, save, station
+from station import random_pose, save, solid, station
 
 from xsim import Radiograph, Scene
 from xsim.backend import ARGUMENTS, CpuBackend
@@ -58,11 +58,7 @@ def build(folder: Path, *flags: str, pixel_major: bool = False) -> Path:
             assert platform.count(line) == 1
             platform = platform.replace(line, replaced)
         (source / "platform.h").write_text(platform)
-    (source / "host.cpp").write_text(
-        '#include "xsim.h"\n'
-        "XSIM_EXPORT u64 solid_size() { return sizeof(Solid); }\n"
-        "XSIM_EXPORT u64 triangle_size() { return sizeof(Triangle); }\n"
-    )
+    (source / "host.cpp").write_text('#include "xsim.h"\n')
     library = folder / "libxsim_test.so"
     command = [str(compiler()), *FLAGS, *flags, str(source / "host.cpp"), "-o", str(library)]
     subprocess.run(command, check=True)
@@ -103,9 +99,12 @@ def scenes(folder: Path) -> Iterator[tuple[str, Scene]]:
             {"shape": "cylinder", "radius_mm": 2.0, "height_mm": 18.0, "priority": 1, **random_pose(generator)},
             {"shape": "sphere", "radius_mm": 3.0, "material": "air", "priority": 3},
             {**wedge, **random_pose(generator, 3.0)},
+            *({**solid(shape, 7.0), **random_pose(generator, 4.0)} for shape in ("ellipsoid", "cone", "tube")),
             shape=(83, 101), directory=folder, source=tube,
         ),
     )  # fmt: skip
+    apart = [{**torus, "position_mm": [-11.0, 0, 0]}, {**solid("cone", 7.0), "position_mm": [9.0, 0, 2.0]}]
+    yield "apart", station(*apart, {**wedge, "position_mm": [9.0, 11.0, 0]}, shape=(130, 300), directory=folder)
     yield "behind the source", station(behind, shape=(65, 65), pitch_mm=1.0, directory=folder)
     yield "open", station({**holed, "allow_open": True}, shape=(65, 97), directory=folder)
     yield "dark", station({"shape": "sphere", "radius_mm": 4.0, "material": "Pb"}, acquisition={"exposure_s": 1e-7})

@@ -45,7 +45,7 @@ class Rays:
 
 
 def body_pieces(body: Any, rays: Rays) -> Pieces:
-    """Closed form of a box, sphere, cylinder or step wedge of a scene, at its pose."""
+    """Closed form of an analytic body of a scene, at its pose."""
     turn = Rotation.from_euler("xyz", body.rotation_deg, degrees=True)
     origin = turn.inv().apply(rays.foot - np.asarray(body.position_mm))
     direction = turn.inv().apply(rays.direction)
@@ -53,10 +53,17 @@ def body_pieces(body: Any, rays: Rays) -> Pieces:
         return [slabs(origin, direction, np.asarray(body.size_mm) / 2)]
     if body.shape == "sphere":
         return [round_chord(origin, direction, body.radius_mm)]
+    if body.shape == "ellipsoid":
+        radii = np.asarray(body.radii_mm)
+        return [round_chord(origin / radii, direction / radii, 1.0)]
     if body.shape == "cylinder":
-        wall = round_chord(origin[:, :2], direction[:, :2], body.radius_mm)
-        ends = slabs(origin[:, 2:], direction[:, 2:], np.array([body.height_mm / 2]))
-        return [ordered(np.maximum(wall[0], ends[0]), np.minimum(wall[1], ends[1]))]
+        return [cylinder(origin, direction, body.radius_mm, body.height_mm)]
+    if body.shape == "cone":
+        return [cone(origin, direction, body.radius_mm, body.height_mm)]
+    if body.shape == "tube":
+        outer, bore = (cylinder(origin, direction, r, body.height_mm) for r in (body.radius_mm, body.inner_radius_mm))
+        solid_to = np.where(np.isnan(bore[0]), outer[1], bore[0])
+        return [ordered(outer[0], solid_to), ordered(bore[1], outer[1])]
     pieces = []
     left = -body.step_length_mm * len(body.steps_mm) / 2
     for k, thickness in enumerate(body.steps_mm):
@@ -64,6 +71,32 @@ def body_pieces(body: Any, rays: Rays) -> Pieces:
         size = np.array([body.step_length_mm, body.width_mm, thickness])
         pieces.append(slabs(origin - (low + size / 2), direction, size / 2))
     return pieces
+
+
+def cylinder(origin: np.ndarray, direction: np.ndarray, radius: float, height: float) -> tuple[np.ndarray, np.ndarray]:
+    wall = round_chord(origin[:, :2], direction[:, :2], radius)
+    ends = slabs(origin[:, 2:], direction[:, 2:], np.array([height / 2]))
+    return ordered(np.maximum(wall[0], ends[0]), np.minimum(wall[1], ends[1]))
+
+
+def cone(origin: np.ndarray, direction: np.ndarray, radius: float, height: float) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts with the double cone and with both ends; the stretch whose middle lies inside is the chord."""
+    slope = radius / height
+    weights = np.array([1, 1, -(slope**2)])
+    from_apex = origin - [0, 0, height / 2]
+    a, b, c = (
+        (weights * u * v).sum(1) for u, v in ((direction, direction), (from_apex, direction), (from_apex, from_apex))
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        q = -b - np.copysign(np.sqrt(b * b - a * c), b)
+        ends = [(z - origin[:, 2]) / direction[:, 2] for z in (-height / 2, height / 2)]
+        cuts = np.sort(np.stack([q / a, c / q, *ends], axis=1), axis=1)  # NaN last
+        middle = (cuts[:, :-1] + cuts[:, 1:]) / 2
+        x, y, z = (origin[:, None] + middle[..., None] * direction[:, None]).transpose(2, 0, 1)
+        inside = (np.abs(z) < height / 2) & (np.hypot(x, y) < slope * (height / 2 - z))
+    hit = inside.any(axis=1)
+    first, row = inside.argmax(axis=1), np.arange(len(cuts))
+    return np.where(hit, cuts[row, first], np.nan), np.where(hit, cuts[row, first + 1], np.nan)
 
 
 def slabs(origin: np.ndarray, direction: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

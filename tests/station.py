@@ -91,6 +91,9 @@ def solid(shape: str, radius: float) -> dict[str, Any]:
     sizes = {
         "sphere": {"radius_mm": radius},
         "cylinder": {"radius_mm": 0.6 * radius, "height_mm": 1.6 * radius},
+        "ellipsoid": {"radii_mm": [radius, 0.3 * radius, 0.7 * radius]},
+        "cone": {"radius_mm": 0.6 * radius, "height_mm": 1.5 * radius},
+        "tube": {"radius_mm": 0.6 * radius, "inner_radius_mm": 0.4 * radius, "height_mm": 1.6 * radius},
         "box": {"size_mm": [1.2 * radius, 0.9 * radius, 1.1 * radius]},
         "step_wedge": {
             "steps_mm": [0.1 * radius, 0.9 * radius, 0.4 * radius],

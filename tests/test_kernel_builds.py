@@ -16,14 +16,14 @@ import pytest
 
 from xsim.backend import ARGUMENTS, CUDA_OPTIONS, get_backend, kernel_source
 
-# Double on purpose: vertices are projected and triangles set up once, in double; an analytic solid is intersected in
-# double per ray, inside the same two kernels that meet triangles in float (checked apart, by PROBE).
-DOUBLE_KERNELS = {"project_vertices", "setup_triangles", "count_crossings", "fill_crossings"}
+# Double on purpose: vertices are projected, planes of triangles made and analytic solids intersected in double, all
+# inside the kernels that meet both. Their float part, the edges and depths of a triangle, is checked apart by PROBE.
+DOUBLE_KERNELS = {"project_vertices", "count_crossings", "fill_crossings", "sum_lengths"}
 PROBE = """
-extern "C" __global__ void meet_triangle_probe(const Triangle* t, i32 column, i32 row, float* depth, i64* edge) {
+extern "C" __global__ void meet_triangle_probe(const Outline* t, const Plane* p, i32 column, i32 row, float* depth) {
   const Edges e = edges_at(*t, column, row);
-  *edge = e.value[0] | e.value[1] | e.value[2];
-  *depth = depth_at(*t, column, row);
+  if ((e.value[0] | e.value[1] | e.value[2]) >= 0)
+    *depth = depth_at(*p, column, row, e.value[0], e.value[1], e.value[2]);
 }
 """
 

@@ -82,3 +82,29 @@ def test_materials_of_a_union_add_up_to_the_union(backend: Backend, tmp_path: Pa
     union = only(lengths_of(station(*posed, pitch_mm=1.5, directory=tmp_path), backend))
     assert len(several) == 5 and union.max() > 30
     assert worst(sum(several.values()), union) < TOLERANCE_MM
+
+
+def test_bodies_apart_are_as_long_as_in_a_crowd(backend: Backend, tmp_path: Path) -> None:
+    """Depths summed body by body, against lists of crossings sorted: a large thin body of air makes all overlap."""
+    generator = np.random.default_rng(6)
+    torus = trimesh.creation.torus(8.0, 3.0, major_sections=32, minor_sections=16)
+    hull = trimesh.convex.convex_hull(generator.normal(size=(40, 3)) * 4)
+    shapes = [
+        save(tmp_path, "torus", torus.vertices, torus.faces),
+        save(tmp_path, "hull", hull.vertices, hull.faces),
+        *(solid(shape, 8.0) for shape in ("box", "tube", "cone", "step_wedge")),
+    ]
+    bodies = []
+    for k, shape in enumerate(shapes):
+        pose = {**random_pose(generator), "position_mm": [45.0 * (k % 3 - 1), 45.0 * (k // 3 - 0.5), 0.0]}
+        bodies.append({**shape, **pose, "material": ("Al", "Fe", "Ti")[k % 3]})
+    air = {"shape": "box", "size_mm": [300.0, 300.0, 80.0], "material": "air", "priority": -1}
+    view = {"shape": (150, 220), "pitch_mm": 1.4, "directory": tmp_path}
+    apart = lengths_of(station(*bodies, **view), backend)
+    crowd = lengths_of(station(air, *bodies, **view), backend)
+    assert len(apart) == 3
+    for name, length in apart.items():
+        assert worst(crowd[name], length.astype(np.float64)) < TOLERANCE_MM
+        assert length.max() > 5
+    labels = backend.to_numpy(project(station(*bodies, **view), station(**view).view, backend).labels)
+    assert set(np.unique(labels)) == set(range(7))

@@ -16,6 +16,7 @@ from station import closed_meshes, lengths_of, only, random_pose, save, solid, s
 from xsim.backend import Backend
 
 TOLERANCE_MM = 1e-4
+SHAPES = ("box", "sphere", "ellipsoid", "cylinder", "cone", "tube", "step_wedge")
 SUBPIXEL = 1 / 4096
 
 
@@ -25,7 +26,7 @@ def moved(vertices: np.ndarray, body: dict[str, Any]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("sod_mm", [50.0, 120.0, 500.0, 1e4, 1e5])
-@pytest.mark.parametrize("shape", ["sphere", "cylinder", "box", "step_wedge"])
+@pytest.mark.parametrize("shape", SHAPES)
 def test_solids_equal_their_closed_form_at_any_pose(backend: Backend, shape: str, sod_mm: float) -> None:
     """To 1e-4 mm on bodies of up to 100 mm, on every ray; rays where the half-chord exceeds R / 100 are among them."""
     generator = np.random.default_rng(int(sod_mm))

@@ -146,16 +146,17 @@ _CROSSES_ITSELF: WeakKeyDictionary[Mesh, bool] = WeakKeyDictionary()
 
 
 def crosses_itself(mesh: Mesh, backend: Backend) -> bool:
-    """Whether shells of a mesh overlap, by the crossings of 512 x 512 rays; looked up once a mesh.
+    """Whether shells of a mesh overlap or are flipped, by the crossings of 512 x 512 rays; looked up once a mesh.
 
-    Overlaps that none of these rays meets are narrower than a 512th of the mesh.
+    A flipped shell before a greater sound one would only shorten the sum, untold. What none of these rays meets is
+    narrower than a 512th of the mesh.
     """
     if mesh not in _CROSSES_ITSELF:
         view = View.around(mesh.corners, CHECK_PIXELS)
         found, tiles = blank_result(view, 1, [0], backend), Tiles.of(view, backend)
         body = Placed(mesh, np.eye(3), np.zeros(3), mesh.corners, 0, middle(view, mesh.corners))
         resolve_overlaps(draw(view, [body], tiles, backend), found, tiles, backend)
-        _CROSSES_ITSELF[mesh] = bool((found["faults"] & NESTED).any())
+        _CROSSES_ITSELF[mesh] = bool((found["faults"] & (NESTED | FLIPPED)).any())
     return _CROSSES_ITSELF[mesh]
 
 

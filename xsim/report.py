@@ -51,7 +51,8 @@ p { max-width: 46rem; margin: .5rem 0 1rem; }
 .tiles .label { display: block; font-size: .9rem; color: var(--soft); }
 .tiles .value { display: block; font-size: 1.6rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .tiles .note { display: block; font-size: .85rem; color: var(--soft); }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(var(--least), 1fr)); gap: .75rem; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(var(--least), 100%), 1fr));
+  gap: .75rem; }
 figure { margin: 1.25rem 0; }
 figure figure { margin: 0; padding: .5rem; background: var(--paper); border: 1px solid var(--line);
   border-radius: 6px; }

@@ -1,0 +1,31 @@
+"""denoise: restorers for radiographs, trained on simulated corpora.
+
+denoise.train("out.zarr", method="noise_cnn", out="model.safetensors")
+restored = denoise.load("model.safetensors")(image)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from denoise.restorer import Restorer, apply, load
+    from denoise.trainer import Settings, train
+
+__all__ = ["Restorer", "Settings", "apply", "load", "train"]
+
+_HOMES = {
+    "Restorer": "denoise.restorer",
+    "Settings": "denoise.trainer",
+    "apply": "denoise.restorer",
+    "load": "denoise.restorer",
+    "train": "denoise.trainer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names come when asked for, so that ``denoise --help`` need not wait for torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'denoise' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
