@@ -59,7 +59,7 @@ def main() -> None:
     options = parser.parse_args()
     backend = get_backend(options.backend)
     print(f"{'mesh':<24}{'triangles':>10} {'closed':<7}{'rays':>10}{'aimed':>9}{'hits':>9}"
-          f"{'odd':>6}{'odd aimed':>10}{'flipped':>9}{'nested':>8}{'s':>7}")  # fmt: skip
+          f"{'odd':>9}{'odd aimed':>10}{'flipped':>9}{'nested':>8}{'s':>7}")  # fmt: skip
     for text in options.meshes:
         path, _, unit = text.rpartition(":")
         began = time.perf_counter()
@@ -67,7 +67,7 @@ def main() -> None:
         grid, aimed = examine(scene, int(options.rays), np.random.default_rng(options.seed), backend)
         print(f"{Path(path).name:<24}{len(scene.mesh_of(scene.body[0]).faces):>10} {'yes' if closed else 'NO':<7}"
               f"{grid.rays + aimed.rays:>10}{aimed.rays:>9}{grid.met + aimed.met:>9}"
-              f"{grid.odd + aimed.odd:>6}{aimed.odd:>10}{grid.flipped + aimed.flipped:>9}"
+              f"{grid.odd + aimed.odd:>9}{aimed.odd:>10}{grid.flipped + aimed.flipped:>9}"
               f"{grid.nested + aimed.nested:>8}{time.perf_counter() - began:>7.1f}")  # fmt: skip
 
 

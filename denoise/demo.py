@@ -52,12 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("out", type=Path, nargs="?", default=Path("demo-out"), help="folder (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=3.5, help="longest training (default: %(default)s)")
-    parser.add_argument("--corpus", default=CORPUS, help="corpus file to train on (default: %(default)s)")
     options = parser.parse_args(arguments)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print(f"demo: warning: {message}", file=sys.stderr)
         try:
-            run(options.out, options.minutes, options.corpus)
+            run(options.out, options.minutes)
         except XsimError as error:
             print(f"demo: {error}", file=sys.stderr)
             return 2
@@ -67,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(out: Path, minutes: float = 3.5, corpus: str = CORPUS, scenes: int = SCENES) -> dict[str, Any]:
+def run(out: Path, minutes: float = 3.5, scenes: int = SCENES) -> dict[str, Any]:
     """Do it all; returns what is written to numbers.json.
 
     Parameters
@@ -76,8 +75,6 @@ def run(out: Path, minutes: float = 3.5, corpus: str = CORPUS, scenes: int = SCE
         Folder; new, empty, or of an earlier demo.
     minutes : float
         Longest training.
-    corpus : str
-        Corpus file.
     scenes : int
         Unseen scenes at each dose.
 
@@ -93,26 +90,20 @@ def run(out: Path, minutes: float = 3.5, corpus: str = CORPUS, scenes: int = SCE
     image = phantom[DOSES[0]][0]
     xsim.write_tiff(out / "noisy.tif", image.noisy.astype(np.uint16), {"image": "noisy", **image.params})
     clock.lap("phantom")
-    say(f"2/5  generating the corpus {corpus}")
-    datagen.generate(corpus, out / "corpus.zarr")
+    say(f"2/5  generating the corpus {CORPUS}")
+    datagen.generate(CORPUS, out / "corpus.zarr")
     clock.lap("corpus")
     say(f"3/5  training, {minutes:g} minutes at most")
     model = denoise.train(out / "corpus.zarr", out=out / "model.safetensors", overwrite=True, minutes=minutes, **RECIPE)
     clock.lap("training")
     say(f"4/5  restoring {scenes} unseen scenes at each dose, and tuning the classical filters on them")
     restorer = denoise.load(model)
-    doses = judge(restorer, corpus, scenes)
+    doses = judge(restorer, scenes)
     denoise.apply(model, out / "noisy.tif", out / "restored.tif", overwrite=True)
     clock.lap("restoring")
     say("5/5  writing the page")
     shown = {dose: Restored.of(restorer, cases, doses[dose]["gaussian"]["sigma_px"]) for dose, cases in phantom.items()}
-    numbers = {
-        "doses": {f"{dose:g}": found for dose, found in doses.items()},
-        "bars": bars(doses),
-        "corpus": restorer.configuration["corpus"],
-        "training": restorer.configuration["training"],
-        "versions": {**restorer.configuration["versions"], "processor": platform.machine()},
-    }
+    numbers = collect(doses, restorer.configuration)
     with (out / "model.csv").open(newline="") as log:
         write_page(out / "index.html", numbers, shown, list(csv.DictReader(log)))
     clock.lap("page")
@@ -122,6 +113,17 @@ def run(out: Path, minutes: float = 3.5, corpus: str = CORPUS, scenes: int = SCE
     print(summary(numbers))
     print(f"done in {sum(clock.seconds.values()):.0f} s: open {out / 'index.html'}")
     return numbers
+
+
+def collect(doses: dict[float, dict[str, Any]], configuration: dict[str, Any]) -> dict[str, Any]:
+    """What the page and numbers.json tell."""
+    return {
+        "doses": {f"{dose:g}": found for dose, found in doses.items()},
+        "bars": bars(doses),
+        "corpus": configuration["corpus"],
+        "training": configuration["training"],
+        "versions": {**configuration["versions"], "processor": platform.machine()},
+    }
 
 
 class Clock:
@@ -186,11 +188,11 @@ def unseen_cases(corpus: str, dose: float, count: int, side_px: int = SIDE_PX) -
     return cases
 
 
-def judge(restorer: denoise.Restorer, corpus: str, scenes: int) -> dict[float, dict[str, Any]]:
+def judge(restorer: denoise.Restorer, scenes: int) -> dict[float, dict[str, Any]]:
     """Figures at each dose."""
     found = {}
     for dose in DOSES:
-        cases = unseen_cases(corpus, dose, scenes)
+        cases = unseen_cases(CORPUS, dose, scenes)
         with tqdm(total=len(cases) + 3, desc=f"restoring, {dose:g} quanta", unit="step") as bar:
             found[dose] = figures(restorer, cases, bar.update)
     return found

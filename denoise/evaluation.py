@@ -63,16 +63,19 @@ class Case:
         return score(image, self.params["offset_adu"], 0.5 * self.params["gain_adu_per_quantum"])
 
     @cached_property
+    def spheres(self) -> list[int]:
+        """Labels of the spheres."""
+        return [int(body["label"]) for body in self.bodies if body["class"] == "sphere"]
+
+    @cached_property
     def region(self) -> Region | None:
         """Where spheres are looked for: in the body, itself none, that owns most of the pixels."""
-        kinds = {int(body["label"]): body["class"] for body in self.bodies}
-        spheres = [label for label, kind in kinds.items() if kind == "sphere"]
-        others = [label for label in kinds if label not in spheres]
-        if not spheres or not others:
+        others = [int(body["label"]) for body in self.bodies if body["class"] != "sphere"]
+        if not self.spheres or not others:
             return None
-        pixels = np.bincount(self.labels.ravel(), minlength=max(kinds) + 1)
+        pixels = np.bincount(self.labels.ravel(), minlength=max(others) + 1)
         host = max(others, key=lambda label: int(pixels[label]))
-        return inspected_region(self.labels, spheres, host, self.score(self.clean))
+        return inspected_region(self.labels, self.spheres, host, self.score(self.clean))
 
 
 def case_of_radiograph(image: xsim.Radiograph) -> Case:
@@ -115,24 +118,30 @@ def ssim(image: np.ndarray, case: Case) -> float:
     )
 
 
-def bias(images: Sequence[np.ndarray], cases: Sequence[Case]) -> float:
-    """Mean of restored - clean over all pixels of all images, relative to the mean of clean - offset."""
-    error = sum(float(np.sum(x.astype(np.float64) - c.clean)) for x, c in zip(images, cases, strict=True))
-    return error / _signal(cases)
+def bias(
+    images: Sequence[np.ndarray], cases: Sequence[Case], masks: Sequence[np.ndarray] | None = None
+) -> float | None:
+    """Mean of restored - clean over all pixels of all images, relative to the mean of clean - offset.
+
+    With masks over theirs only; None where those are empty.
+    """
+    error = signal = 0.0
+    for image, case, mask in zip(images, cases, masks or [np.s_[:]] * len(cases), strict=True):
+        clean = case.clean[mask].astype(np.float64)
+        error += float(np.sum(image[mask] - clean))
+        signal += float(np.sum(clean - case.params["offset_adu"]))
+    return error / signal if signal > 0.0 else None
 
 
 def bias_uncertainty(cases: Sequence[Case]) -> float:
     """Standard deviation that quanta and read noise alone give the bias of an estimate without any of its own."""
-    variance = 0.0
+    variance = signal = 0.0
     for case in cases:
         p, pixels = case.params, case.clean.size
-        quanta = float(np.sum(case.clean, dtype=np.float64) - p["offset_adu"] * pixels) * p["gain_adu_per_quantum"]
-        variance += quanta + p["read_noise_adu"] ** 2 * pixels
-    return variance**0.5 / _signal(cases)
-
-
-def _signal(cases: Sequence[Case]) -> float:
-    return sum(float(np.sum(c.clean, dtype=np.float64) - c.params["offset_adu"] * c.clean.size) for c in cases)
+        total = float(np.sum(case.clean, dtype=np.float64) - p["offset_adu"] * pixels)
+        variance += p["gain_adu_per_quantum"] * total + p["read_noise_adu"] ** 2 * pixels
+        signal += total
+    return variance**0.5 / signal
 
 
 def restored_images(
@@ -188,6 +197,8 @@ def measure(images: Sequence[np.ndarray], cases: Sequence[Case]) -> dict[str, An
         "psnr_db": float(np.mean([psnr_db(image, case) for image, case in pairs])),
         "ssim": float(np.mean([ssim(image, case) for image, case in pairs])),
         "bias": bias(images, cases),
+        "bias_in_part": bias(images, cases, [case.labels > 0 for case in cases]),
+        "bias_in_spheres": bias(images, cases, [np.isin(case.labels, case.spheres) for case in cases]),
         "true_positive_rate": found_share(images, cases)[0],
     }
 

@@ -214,13 +214,8 @@ def apply(
     restorer = load(model, device)
     image, metadata = xsim.read_tiff(source)
     check_frame(Path(source), image, metadata)
-    a = metadata.get("a_pixel_adu") if a_pixel_adu is None else a_pixel_adu
-    b = metadata.get("b_adu2") if b_adu2 is None else b_adu2
-    state = state or metadata.get("state")
-    if a is None or b is None:
-        raise ModelError(f"{source} does not tell its noise, Var x = a x + b (no a_pixel_adu, b_adu2) give --a and --b")
-    if state is None:
-        raise ModelError(f"{source} does not tell its state (raw, offset_corrected, ...) give --state")
+    told = {"a_pixel_adu": a_pixel_adu, "b_adu2": b_adu2, "state": state}
+    a, b, state = frame_facts(Path(source), {**metadata, **{k: v for k, v in told.items() if v is not None}})
     restorer.check_state(state)
     restorer.warn_outside(sample_conditions(metadata))
     pages = image if image.ndim == 3 else image[None]
@@ -237,6 +232,21 @@ def check_frame(path: Path, image: np.ndarray, metadata: Mapping[str, Any]) -> N
     kind = metadata.get("image", "noisy")
     if kind != "noisy":
         raise ModelError(f"{path} is not a noisy frame (its metadata says {kind!r}) give the camera's frame")
+
+
+def frame_facts(path: Path, facts: Mapping[str, Any]) -> tuple[float, float, str]:
+    """Noise slope and shift and state of a frame, from its metadata or from options.
+
+    Raises
+    ------
+    ModelError
+        One of them is not told.
+    """
+    if facts.get("a_pixel_adu") is None or facts.get("b_adu2") is None:
+        raise ModelError(f"{path} does not tell its noise, Var x = a x + b (no a_pixel_adu, b_adu2) give --a and --b")
+    if facts.get("state") is None:
+        raise ModelError(f"{path} does not tell its state (raw, offset_corrected, ...) give --state")
+    return facts["a_pixel_adu"], facts["b_adu2"], facts["state"]
 
 
 def restored_metadata(

@@ -29,7 +29,7 @@ from denoise.conditions import check_corpus, conditions_of, noise_scale_adu, tra
 from denoise.machine import one_thread_each, pick_device
 from denoise.methods import Method, method_named
 from denoise.networks import NoisePredictor, make_network
-from xsim import ModelError
+from xsim import ModelError, OutputError
 from xsim.image_io import write_whole
 
 __all__ = ["Settings", "train"]
@@ -144,6 +144,8 @@ def train(
     except TypeError as error:
         raise ModelError(f"unknown setting ({error})") from None
     way, target, machine = method_named(method), Path(out), pick_device(device)
+    if target.suffix != ".safetensors":
+        raise OutputError(f"{target} is no name for a model (its log gets the same with .csv) end it in .safetensors")
     log = target.with_suffix(".csv")
     for path in (target, log):
         check_new(path, overwrite)
@@ -152,12 +154,7 @@ def train(
     check_corpus(corpus, views, chosen.crop)
     told = {**asdict(chosen), "noise_scale_adu": noise_scale_adu(views)}
     options = way.network_options(told)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(chosen.seed)
-        network = make_network(chosen.network, **options).to(machine, memory_format=torch.channels_last)
-    if chosen.crop % network.multiple:
-        raise ModelError(f"crop {chosen.crop} must be a multiple of {network.multiple} (the network halves it)")
-    run = Run(network, way, chosen, told, machine)
+    run = Run(new_network(chosen, options).to(machine), way, chosen, told, machine)
     run.fit(
         batches(views, chosen.crop, chosen.batch, chosen.seed, chosen.workers),
         validation_batch(corpus, chosen.crop, chosen.seed),
@@ -175,6 +172,16 @@ def train(
     write_whole(log, lambda path: path.write_text(run.table()))
     write_checkpoint(target, run.averaged.state_dict(), configuration)
     return target
+
+
+def new_network(settings: Settings, options: dict[str, Any]) -> NoisePredictor:
+    """Network with the random weights of a seed, leaving torch's own random numbers alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = make_network(settings.network, **options).to(memory_format=torch.channels_last)
+    if settings.crop % network.multiple:
+        raise ModelError(f"crop {settings.crop} must be a multiple of {network.multiple} (the network halves it)")
+    return network
 
 
 class Run:

@@ -310,6 +310,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
         (("apply", model, tiff, "-o", tmp_path / "none" / "x.tif"), "make it first"),
         (("apply", model, tiff, "-o", tiff), "is there already"),
         (("train", corpus, "-o", model), "is there already"),
+        (("train", corpus, "-o", tmp_path / "model.csv"), "end it in .safetensors"),
         (("train", tmp_path / "none.zarr", "-o", tmp_path / "x.safetensors"), "is not a corpus"),
         (("evaluate", model, tmp_path / "none.zarr"), "is not a corpus"),
     ):

@@ -52,7 +52,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 def write_tiff(path: str | Path, image: np.ndarray, metadata: dict[str, Any] | None = None) -> None:
     """One image [row, column] (uint8, uint16 or float32) with metadata as JSON in its description."""
-    text = json.dumps(metadata or {}, ensure_ascii=True, allow_nan=False)
+    # tifffile takes any JSON with a "shape" in it, such as a body's, for its own: so its "shape" comes first
+    text = json.dumps({"shape": list(image.shape), **(metadata or {})}, ensure_ascii=True, allow_nan=False)
 
     def write(target: Path) -> None:
         tifffile.imwrite(
@@ -79,12 +80,15 @@ def read_tiff(path: str | Path) -> tuple[np.ndarray, dict[str, Any]]:
     """
     try:
         with tifffile.TiffFile(path) as tiff:
-            image = tiff.asarray()
+            pages = [page.asarray() for page in tiff.pages]
             description = tiff.pages.first.tags.get("ImageDescription")
     except OSError as error:
         raise OutputError(f"{path} not read ({error.strerror or error}) check the path") from error
     except (tifffile.TiffFileError, ValueError) as error:
         raise OutputError(f"{path} not read ({' '.join(str(error).split())}) give a TIFF file") from error
+    if any(page.shape != pages[0].shape for page in pages):
+        raise OutputError(f"{path} not read (its pages differ in size) give one image or a stack")
+    image = pages[0] if len(pages) == 1 else np.stack(pages)
     try:
         metadata = json.loads(description.value) if description else {}
     except ValueError:
