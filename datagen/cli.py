@@ -7,52 +7,27 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from datagen.corpus import Corpus, open_corpus
 from datagen.driver import generate
-from xsim import XsimError
+from xsim import CommandParser, run_command
 
 __all__ = ["main"]
 
-STOPPED = 130
 SHOWN = ("voltage_kv", "exposure_mas", "quanta_per_pixel", "mean_energy_kev", "saturated_share", "bodies")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Returns
-    -------
-    int
-        0: done; 2: bad input or a place that cannot be written, one line on stderr; 130: stopped.
-    """
-    options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except XsimError as error:
-        print(f"datagen: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("datagen: stopped (finished shards are kept) the same command goes on from there", file=sys.stderr)
-        return STOPPED
-    except BrokenPipeError:
-        # the reader of a pipe has seen enough; nothing may be flushed to it at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+    """Run the command; the exit codes are those of ``xsim.run_command``."""
+    stopped = "stopped (finished shards are kept) the same command goes on from there"
+    return run_command("datagen", _parser().parse_args(arguments), stopped)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
         prog="datagen",
         description="Training corpora of simulated radiographs.",
         epilog="example: datagen generate phantom:spheres-in-acrylic-corpus spheres.zarr --workers 2",

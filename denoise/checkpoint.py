@@ -16,8 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from xsim import ModelError, OutputError
-from xsim.image_io import write_whole
+from xsim import ModelError, OutputError, write_whole
 
 __all__ = ["SCHEMA", "check_new", "read_checkpoint", "versions", "write_checkpoint"]
 

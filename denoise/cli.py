@@ -5,51 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xsim import XsimError
-from xsim.image_io import write_whole
+from xsim import CommandParser, run_command, write_whole
 
 __all__ = ["main"]
 
-STOPPED = 130
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Returns
-    -------
-    int
-        0: done; 2: bad input or a place that cannot be written, one line on stderr; 130: stopped.
-    """
-    options = _parser().parse_args(arguments)
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: print(f"denoise: warning: {message}", file=sys.stderr)
-        try:
-            options.run(options)
-        except XsimError as error:
-            print(f"denoise: {error}", file=sys.stderr)
-            return 2
-        except ModuleNotFoundError as error:
-            if error.name not in ("torch", "safetensors", "skimage"):
-                raise
-            print(
-                f"denoise: {error.name} is not installed (it is needed here) pip install 'xsim[train]'", file=sys.stderr
-            )
-            return 2
-        except KeyboardInterrupt:
-            print("denoise: stopped (nothing was written)", file=sys.stderr)
-            return STOPPED
-    return 0
+    """Run the command; the exit codes are those of ``xsim.run_command``."""
+    return run_command("denoise", _parser().parse_args(arguments), "stopped (nothing was written)")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="denoise",
         description="Restorers for radiographs, trained on simulated corpora.",
         epilog="example: denoise apply model.safetensors noisy.tif -o restored.tif",

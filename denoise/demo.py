@@ -26,8 +26,7 @@ import denoise
 import xsim
 from denoise.demo_page import Restored, write_page
 from denoise.evaluation import Case, case_of_radiograph, figures
-from xsim import OutputError, XsimError
-from xsim.image_io import check_folder, write_whole
+from xsim import OutputError, XsimError, check_folder, write_whole
 
 __all__ = ["bars", "main", "run", "unseen_cases"]
 

@@ -29,8 +29,7 @@ from denoise.conditions import check_corpus, conditions_of, noise_scale_adu, tra
 from denoise.machine import one_thread_each, pick_device
 from denoise.methods import Method, method_named
 from denoise.networks import NoisePredictor, make_network
-from xsim import ModelError, OutputError
-from xsim.image_io import write_whole
+from xsim import ModelError, OutputError, write_whole
 
 __all__ = ["Settings", "train"]
 

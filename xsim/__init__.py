@@ -1,5 +1,6 @@
 """xsim: X-ray inspection simulated. Describe a station in a file, get the radiograph its camera would record."""
 
+from xsim.command import CommandParser, run_command
 from xsim.errors import (
     BackendError,
     CorpusError,
@@ -11,7 +12,7 @@ from xsim.errors import (
     SpectrumError,
     XsimError,
 )
-from xsim.image_io import read_tiff, write_tiff
+from xsim.image_io import check_folder, read_tiff, write_tiff, write_whole
 from xsim.material import attenuation
 from xsim.projector import path_lengths
 from xsim.radiograph import Radiograph, simulate
@@ -23,6 +24,7 @@ __version__ = VERSION
 
 __all__ = [
     "BackendError",
+    "CommandParser",
     "CorpusError",
     "MaterialError",
     "MeshError",
@@ -34,13 +36,16 @@ __all__ = [
     "SpectrumError",
     "XsimError",
     "attenuation",
+    "check_folder",
     "load_scene",
     "path_lengths",
     "phantom_names",
     "phantom_path",
     "read_tiff",
+    "run_command",
     "scene_from_dict",
     "simulate",
     "tube_spectrum",
     "write_tiff",
+    "write_whole",
 ]

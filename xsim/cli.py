@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from tqdm import tqdm
 
 from xsim import image_io
 from xsim.backend import get_backend
-from xsim.errors import OutputError, SceneError, XsimError
+from xsim.command import CommandParser, run_command
+from xsim.errors import OutputError, SceneError
 from xsim.radiograph import Radiograph, expose
 from xsim.resources import VERSION, package_directory
 from xsim.scene import load_scene, phantom_names, phantom_path
@@ -24,24 +24,12 @@ DEMO = ("step-chart", "spheres-in-acrylic", "bearing-bracket")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code: 0, or 2 for bad input, told in one line."""
-    options = build_parser().parse_args(arguments)
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: print(f"xsim: warning: {message}", file=sys.stderr)
-        warnings.simplefilter("always", UserWarning)
-        try:
-            options.run(options)
-        except XsimError as error:
-            print(f"xsim: {error}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print("xsim: stopped", file=sys.stderr)
-            return 130
-    return 0
+    """Run the command; the exit codes are those of ``xsim.run_command``."""
+    return run_command("xsim", build_parser().parse_args(arguments))
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="xsim", description="X-ray inspection simulated.")
+    parser = CommandParser(prog="xsim", description="X-ray inspection simulated.")
     parser.add_argument("--version", action="version", version=f"xsim {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser(
