@@ -45,7 +45,7 @@ XSIM_FN void settle(const SumLengthsArgs& args, i32 body, const Window& w) {
       }
       if (length < -FAULT_LENGTH_MM) note_fault(out, pixel, FAULT_FLIPPED, body);
       lengths[pixel] += larger(length, -length);
-      if (length != 0.0f) out.highest[pixel] = larger(out.highest[pixel], body);
+      if (length != 0.0f) out.highest[pixel] = larger(out.highest[pixel], (u16)(body + 1));
     }
 }
 

@@ -14,9 +14,9 @@ const float FAULT_LENGTH_MM = 1e-2f;
 // What is found on every ray of an image.
 struct Resolved {
   float* lengths;        // [material, pixel] mm
-  i32* highest;          // [pixel] rank of the highest body met, -1 where none
+  u16* highest;          // [pixel] 1 + rank of the highest body met, 0 where none
   u8* faults;            // [pixel] OR of Fault
-  i32* faulty_bodies;    // [pixel] 8 * rank + faults of one faulty body, -1 where none
+  i32* faulty_bodies;    // [pixel] 8 * rank + faults of one faulty body, 0 where none
   const i32* materials;  // [body rank]
   Pinhole<float> view;
   i64 image_pixels;
@@ -72,12 +72,12 @@ XSIM_FN void cross_surface(Active& a, i32 rank, float step) {
 XSIM_FN void note_fault(const Resolved& args, i64 pixel, u8 fault, i32 rank) {
   const i32 grave = FAULT_OPEN | FAULT_FLIPPED, held = args.faulty_bodies[pixel];
   args.faults[pixel] |= fault;
-  if (held >= 0 && held >> 3 == rank) {
+  if (held > 0 && held >> 3 == rank) {
     args.faulty_bodies[pixel] = held | fault;
     return;
   }
-  const bool graver = held < 0 || ((fault & grave) != 0 && (held & grave) == 0);
-  const bool lighter = held >= 0 && (fault & grave) == 0 && (held & grave) != 0;
+  const bool graver = held == 0 || ((fault & grave) != 0 && (held & grave) == 0);
+  const bool lighter = (fault & grave) == 0 && (held & grave) != 0;
   if (graver || (!lighter && rank > held >> 3)) args.faulty_bodies[pixel] = 8 * rank + fault;
 }
 
@@ -115,5 +115,5 @@ XSIM_KERNEL(resolve_overlaps, ResolveArgs) {
     cross_surface(active, code >> 1, (code & 1) ? 1.0f : -1.0f);
   }
   for (i32 k = 0; k < active.count; ++k) note_fault(args.resolved, pixel, FAULT_OPEN, active.ranks[k]);
-  args.resolved.highest[pixel] = larger(args.resolved.highest[pixel], highest);
+  args.resolved.highest[pixel] = larger(args.resolved.highest[pixel], (u16)(highest + 1));
 }

@@ -11,6 +11,7 @@ import functools
 import importlib.util
 import os
 import re
+import threading
 import weakref
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -76,6 +77,26 @@ def address(array: Any) -> int:
     return int(array.data.ptr)
 
 
+class Scratch:
+    """Arrays of zeros that kernels leave as zeros, kept from call to call; of one image size at a time, per thread.
+
+    What is taken and not put back, after an interrupt, is forgotten: it may not be zero.
+    """
+
+    def __init__(self, xp: Any) -> None:
+        self._xp, self._kept = xp, threading.local()
+
+    def take(self, shape: tuple[int, ...], dtype: type) -> Any:
+        """Zeros of a shape and type."""
+        kept = self._kept.__dict__.pop(np.dtype(dtype).str, None)
+        return kept if kept is not None and kept.shape == shape else self._xp.zeros(shape, dtype)
+
+    def put_back(self, *arrays: Any) -> None:
+        """Keep arrays for the next call, zero as they were."""
+        for array in arrays:
+            self._kept.__dict__[np.dtype(array.dtype).str] = array
+
+
 class Backend(Protocol):
     """A machine that runs kernels over work items.
 
@@ -99,6 +120,7 @@ class Backend(Protocol):
     lanes: int
     pixel_major: bool
     tile_shape: tuple[int, int | None]
+    scratch: Scratch
 
     def launch(self, kernel: str, items: int, /, *, begin: int = 0, **arguments: Any) -> None:
         """Run ``kernel`` over the work items [begin, items)."""
@@ -126,6 +148,7 @@ class CpuBackend:
     def __init__(self, threads: int | None = None, level: str | None = None) -> None:
         self.level = level or os.environ.get("XSIM_CPU_LEVEL") or best_cpu_level()
         self.threads = threads or int(os.environ.get("XSIM_THREADS", 0)) or available_cores()
+        self.scratch = Scratch(np)
         self._library = load_library(self.level)
 
     def launch(self, kernel: str, items: int, /, *, begin: int = 0, **arguments: Any) -> None:
@@ -166,6 +189,7 @@ class CudaBackend:
         except cupy.cuda.runtime.CUDARuntimeError as error:
             raise BackendError(f"no CUDA device ({error}) use backend='cpu'") from error
         self.xp: Any = cupy
+        self.scratch = Scratch(cupy)
         self._constants: dict[int, Any] = {}
         self._module = cupy.RawModule(code=kernel_source(), options=CUDA_OPTIONS, backend="nvrtc")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -37,7 +38,7 @@ class Projection:
     faults : uint8 [row, column]
         OR of 1 (open), 2 (flipped), 4 (shells of one body overlap).
     faulty_bodies : int32 [row, column]
-        8 * rank + faults of one faulty body, the gravest; -1 where none.
+        8 * rank + faults of one faulty body, the gravest; 0 where none.
 
     """
 
@@ -86,7 +87,9 @@ def project(scene: Scene, view: View, backend: Backend) -> Projection:
         sum_lengths(draw(view, apart, tiles, backend), found, tiles, backend)
     if together:
         resolve_overlaps(draw(view, together, tiles, backend), found, tiles, backend)
-    labels = backend.xp.asarray([0, *(k + 1 for k in order)], dtype=np.uint16)[found["highest"] + 1]
+    labels = found["highest"]  # 1 + rank, which is the place in the file where no priority is set
+    if order != sorted(order):
+        labels = backend.xp.asarray([0, *(k + 1 for k in order)], dtype=np.uint16)[labels]
     return Projection(materials, found["lengths"], labels, found["faults"], found["faulty_bodies"])
 
 
@@ -95,9 +98,9 @@ def blank_result(view: View, materials: int, rank_material: list[int], backend: 
     xp, shape = backend.xp, (view.rows, view.columns)
     return {
         "lengths": xp.zeros((materials, *shape), np.float32),
-        "highest": xp.full(shape, -1, np.int32),
+        "highest": xp.zeros(shape, np.uint16),
         "faults": xp.zeros(shape, np.uint8),
-        "faulty_bodies": xp.full(shape, -1, np.int32),
+        "faulty_bodies": xp.zeros(shape, np.int32),
         "materials": xp.asarray(rank_material or [0], dtype=np.int32),
         "view": view.rays,
         "image_pixels": view.rows * view.columns,
@@ -164,11 +167,12 @@ def sum_lengths(drawing: Drawing, found: dict[str, Any], tiles: Tiles, backend: 
     """Bodies apart: signed depths added, no list of crossings."""
     shape = (tiles.rows, tiles.columns)
     begin, end = tiles.items(backend, 0, tiles.rows)
+    sums, balances = backend.scratch.take(shape, np.float32), backend.scratch.take(shape, np.int32)
     backend.launch(
         "sum_lengths", end, begin=begin, **drawing.arguments, resolved=found,
-        sums=backend.xp.zeros(shape, np.float32), balances=backend.xp.zeros(shape, np.int32),
-        tiling=tiles.tiling(0, tiles.rows),
+        sums=sums, balances=balances, tiling=tiles.tiling(0, tiles.rows),
     )  # fmt: skip
+    backend.scratch.put_back(sums, balances)
 
 
 def resolve_overlaps(drawing: Drawing, found: dict[str, Any], tiles: Tiles, backend: Backend) -> None:
@@ -207,12 +211,11 @@ def report_faults(scene: Scene, faults: np.ndarray, faulty_bodies: np.ndarray) -
         Which body, how many rays, how to allow it.
 
     """
-    import warnings
-
-    order = scene.by_rank()
-    told = np.where(faulty_bodies < 0, -1, faulty_bodies >> 3)
-    for rank in np.unique(told[told >= 0]):
-        faults_of_body = faulty_bodies[told == rank]
+    if not faults.any():
+        return
+    order, told = scene.by_rank(), faulty_bodies[faults > 0]
+    for rank in np.unique(told >> 3):
+        faults_of_body = told[told >> 3 == rank]
         body, name = scene.body[order[rank]], scene.body_name(order[rank])
         odd, turned, nested = (int((faults_of_body & bit > 0).sum()) for bit in (OPEN, FLIPPED, NESTED))
         if (odd or turned) and not getattr(body, "allow_open", False):
