@@ -26,27 +26,52 @@ struct SumSink {
   }
 };
 
+// Every ray of a row leaves as often as it enters, and later: no fault to look for.
+XSIM_FN bool is_sound(const float* sums, const i32* balances, i32 count) {
+  i32 faults = 0;
+  for (i32 k = 0; k < count; ++k) faults |= balances[k] | (i32)(sums[k] < 0.0f);
+  return faults == 0;
+}
+
+XSIM_FN void settle_faulty(const SumLengthsArgs& args, i32 body, i64 pixel, float length, i32 balance) {
+  const Resolved& out = args.resolved;
+  if (balance != 0) {
+    note_fault(out, pixel, FAULT_OPEN, body);
+    return;
+  }
+  if (length < -FAULT_LENGTH_MM) note_fault(out, pixel, FAULT_FLIPPED, body);
+  out.lengths[out.materials[body] * out.image_pixels + pixel] += larger(length, -length);
+  if (length != 0.0f) out.highest[pixel] = larger(out.highest[pixel], (u16)(body + 1));
+}
+
 // One body is drawn over the window: its sums become lengths.
 XSIM_FN void settle(const SumLengthsArgs& args, i32 body, const Window& w) {
   const Resolved& out = args.resolved;
-  float* lengths = out.lengths + out.materials[body] * out.image_pixels;
-  for (i32 row = w.row0; row <= w.row1; ++row)
-    for (i32 column = w.column0; column <= w.column1; ++column) {
-      const i64 pixel = pixel_of_block(args.tiling, column, row);
-      const float sum = args.sums[pixel];
-      const i32 balance = args.balances[pixel];
-      if (sum == 0.0f && balance == 0) continue;
-      args.sums[pixel] = 0.0f;
-      args.balances[pixel] = 0;
-      const float length = sum * norm(direction(out.view, (float)column, (float)row));
-      if (balance != 0) {
-        note_fault(out, pixel, FAULT_OPEN, body);
-        continue;
+  const Pinhole<float> view = out.view;
+  const i32 count = w.column1 - w.column0 + 1;
+  for (i32 row = w.row0; row <= w.row1; ++row) {
+    const i64 first = pixel_of_block(args.tiling, w.column0, row);
+    float* sums = args.sums + first;
+    i32* balances = args.balances + first;
+    float* lengths = out.lengths + out.materials[body] * out.image_pixels + first;
+    u16* highest = out.highest + first;
+    if (!is_sound(sums, balances, count)) {
+      for (i32 k = 0; k < count; ++k) {
+        const float length = sums[k] * norm(direction(view, (float)(w.column0 + k), (float)row));
+        settle_faulty(args, body, first + k, length, balances[k]);
+        sums[k] = 0.0f;
+        balances[k] = 0;
       }
-      if (length < -FAULT_LENGTH_MM) note_fault(out, pixel, FAULT_FLIPPED, body);
-      lengths[pixel] += larger(length, -length);
-      if (length != 0.0f) out.highest[pixel] = larger(out.highest[pixel], (u16)(body + 1));
+      continue;
     }
+    XSIM_INDEPENDENT
+    for (i32 k = 0; k < count; ++k) {
+      const float length = sums[k] * norm(direction(view, (float)(w.column0 + k), (float)row));
+      lengths[k] += length;
+      highest[k] = length > 0.0f ? larger(highest[k], (u16)(body + 1)) : highest[k];
+      sums[k] = 0.0f;
+    }
+  }
 }
 
 // Work item: as for crossings.
