@@ -33,8 +33,14 @@ check: $(VENV)/.ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.ready
+bench: $(VENV)/.ready .venv-peers/.ready
 	$(BIN)/python benchmarks/first_image.py
+	$(BIN)/python benchmarks/projection.py --peers-python .venv-peers/bin/python
+
+.venv-peers/.ready: benchmarks/peers.txt
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet -r benchmarks/peers.txt
+	touch $@
 
 # On a machine with a CUDA device: parity first, then the benchmarks.
 gpu: $(VENV)/.ready

@@ -122,8 +122,8 @@ class Backend(Protocol):
     tile_shape: tuple[int, int | None]
     scratch: Scratch
 
-    def launch(self, kernel: str, items: int, /, *, begin: int = 0, **arguments: Any) -> None:
-        """Run ``kernel`` over the work items [begin, items)."""
+    def launch(self, kernel: str, items: int, /, *, begin: int = 0, grain: int = 1, **arguments: Any) -> None:
+        """Run ``kernel`` over the work items [begin, items), a thread taking ``grain`` of them at the least."""
 
     def to_numpy(self, array: Any) -> np.ndarray:
         """Copy of an array in host memory (the array itself on the CPU)."""
@@ -151,14 +151,14 @@ class CpuBackend:
         self.scratch = Scratch(np)
         self._library = load_library(self.level)
 
-    def launch(self, kernel: str, items: int, /, *, begin: int = 0, **arguments: Any) -> None:
+    def launch(self, kernel: str, items: int, /, *, begin: int = 0, grain: int = 1, **arguments: Any) -> None:
         record = pack_arguments(kernel, arguments)
         function = getattr(self._library, kernel)
         total = items - begin
-        if self.threads == 1 or total < 2:
+        block = max(grain, -(-total // (8 * self.threads)))
+        if self.threads == 1 or total <= block:
             function(record.ctypes.data, begin, items)
             return
-        block = max(1, -(-total // (8 * self.threads)))
         blocks = [(k, min(k + block, items)) for k in range(begin, items, block)]
         pool = thread_pool(self.threads)
         list(pool.map(lambda span: function(record.ctypes.data, *span), blocks))
@@ -193,7 +193,7 @@ class CudaBackend:
         self._constants: dict[int, Any] = {}
         self._module = cupy.RawModule(code=kernel_source(), options=CUDA_OPTIONS, backend="nvrtc")
 
-    def launch(self, kernel: str, items: int, /, *, begin: int = 0, **arguments: Any) -> None:
+    def launch(self, kernel: str, items: int, /, *, begin: int = 0, grain: int = 1, **arguments: Any) -> None:
         if items <= begin:
             return
         record = self.xp.asarray(pack_arguments(kernel, arguments).reshape(1).view(np.uint8))

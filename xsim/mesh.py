@@ -102,10 +102,21 @@ def _read_cached(path: Path, unit: str | None, mtime_ns: int, size: int) -> Mesh
     vertices = np.asarray(surface.vertices, np.float64) * MM_PER_LENGTH_UNIT[unit]
     if not np.isfinite(vertices).all():
         raise MeshError(f"mesh {path.name} has corners that are no numbers (NaN or infinite) export it again")
-    faces = np.asarray(surface.faces, np.int32)
+    vertices, faces = by_first_use(vertices, np.asarray(surface.faces, np.int32))
     vertices.setflags(write=False)
     faces.setflags(write=False)
     return Mesh(vertices, faces, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def by_first_use(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Corners in the order in which the triangles first use them: neighbours in space are neighbours in memory."""
+    corners = faces.ravel()
+    first = np.full(len(vertices), corners.size, np.int64)
+    first[corners[::-1]] = np.arange(corners.size - 1, -1, -1)  # the earliest use is written last
+    order = np.argsort(first, kind="stable")[: int((first < corners.size).sum())]
+    place = np.empty(len(vertices), np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    return np.ascontiguousarray(vertices[order]), place[faces]
 
 
 def _load_surface(path: Path) -> Any:

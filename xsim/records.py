@@ -144,7 +144,7 @@ def surface_record(seen: View, body: Placed, backend: Backend) -> tuple[dict[str
     outside = xp.empty(len(mesh.vertices), np.uint8)
     homography = seen.homography.reshape(12)
     backend.launch(
-        "project_vertices", len(mesh.vertices), vertices=vertices, screen=screen, outside=outside,
+        "project_vertices", len(mesh.vertices), grain=4096, vertices=vertices, screen=screen, outside=outside,
         homography=homography, near_fraction=NEAR_FRACTION,
     )  # fmt: skip
     faces = planes

@@ -89,6 +89,7 @@ class Scene(StrictModel):
     detector: Detector
     body: Annotated[tuple[Body, ...], Field(max_length=65535)] = ()  # labels are 16-bit
     _directory: Path = PrivateAttr(default=Path())
+    _meshes: dict[tuple[str, str | None], Mesh] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -128,8 +129,11 @@ class Scene(StrictModel):
         return sorted(range(len(self.body)), key=lambda k: (self.body[k].priority, k))
 
     def mesh_of(self, body: MeshBody) -> Mesh:
-        """Surface of a mesh body, in its own frame."""
-        return read_mesh(self._directory / body.mesh, body.mesh_unit)
+        """Surface of a mesh body, in its own frame; read once a scene, whatever becomes of the file."""
+        key = (body.mesh, body.mesh_unit)
+        if key not in self._meshes:
+            self._meshes[key] = read_mesh(self._directory / body.mesh, body.mesh_unit)
+        return self._meshes[key]
 
     def shape_of(self, index: int) -> Solid | Mesh:
         """What a body is made of: itself for an analytic solid, the surface of a mesh."""
