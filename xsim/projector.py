@@ -77,6 +77,7 @@ def path_lengths(scene: Scene, backend: str = "auto", threads: int | None = None
 
 def project(scene: Scene, view: View, backend: Backend) -> Projection:
     """Path lengths, labels and faults of a scene seen in a view."""
+    scene.check()
     order = scene.by_rank()
     materials = tuple(dict.fromkeys(material.resolve(b.material) for b in scene.body))
     rank_material = [materials.index(material.resolve(scene.body[k].material)) for k in order]

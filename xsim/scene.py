@@ -89,6 +89,7 @@ class Scene(StrictModel):
     detector: Detector
     body: Annotated[tuple[Body, ...], Field(max_length=65535)] = ()  # labels are 16-bit
     _directory: Path = PrivateAttr(default=Path())
+    _checked: bool = PrivateAttr(default=False)
     _meshes: dict[tuple[str, str | None], Mesh] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
@@ -149,12 +150,16 @@ class Scene(StrictModel):
     def check(self) -> None:
         """Refuse what cannot be simulated: unknown materials, unreadable meshes, a body around the source.
 
+        A scene that passed is not looked at again.
+
         Raises
         ------
         XsimError
             One line that names the body.
 
         """
+        if self._checked:
+            return
         self.source.photons()
         material.resolve(self.detector.scintillator.material)
         for index, body in enumerate(self.body):
@@ -162,6 +167,7 @@ class Scene(StrictModel):
             if isinstance(body, MeshBody):
                 self.mesh_of(body)
             self._check_place(index, body)
+        self._checked = True
 
     def _check_place(self, index: int, body: Body) -> None:
         source = self.view.source
