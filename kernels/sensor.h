@@ -27,20 +27,29 @@ XSIM_FN float snap(float x, float step, float inverse_step) {
   return scaled < 8388608.0f ? (float)(i32)(scaled + 0.5f) * step : x;
 }
 
-// Work item: a pixel.
+// Work item: XSIM_LANES neighbouring pixels.
 XSIM_KERNEL(read_out, ReadOutArgs) {
-  const float mean = args.offset + args.gain * args.mean_light[item];
-  float value = args.offset + args.gain * args.light[item];
-  if (args.read_noise > 0.0f) {
-    Draws draws = {args.seed, (u32)item, args.frame, STREAM_READ_NOISE, 0};
-    value += args.read_noise * normal_quantile(uniform(draw(draws).w[0]));
+  const i64 first = item * XSIM_LANES;
+  const i32 lanes = (i32)smaller((i64)XSIM_LANES, args.pixels - first);
+  float value[XSIM_LANES];
+  u32 word[XSIM_LANES];
+  for (i32 lane = 0; lane < lanes; ++lane) {
+    Draws draws = {args.seed, (u32)(first + lane), args.frame, STREAM_READ_NOISE, 0};
+    word[lane] = draw(draws).w[0];
   }
-  value = smaller(larger(value, 0.0f), args.saturation);
-  const float noisy = snap(value, args.step, args.inverse_step);
-  const float clean = snap(smaller(larger(mean, 0.0f), args.clean_limit), args.clean_step, args.inverse_clean_step);
-  args.noisy[item] = noisy;
-  args.clean[item] = clean;
-  args.noise[item] = noisy - clean;
-  args.expected[item] = smaller(mean, args.saturation);
-  if (noisy >= args.saturation) args.valid[item] = 0;
+  for (i32 lane = 0; lane < lanes; ++lane)
+    value[lane] = args.offset + args.gain * args.light[first + lane] +
+                  args.read_noise * normal_quantile(uniform(word[lane]));
+  XSIM_INDEPENDENT
+  for (i32 lane = 0; lane < lanes; ++lane) {
+    const i64 pixel = first + lane;
+    const float mean = args.offset + args.gain * args.mean_light[pixel];
+    const float noisy = snap(smaller(larger(value[lane], 0.0f), args.saturation), args.step, args.inverse_step);
+    const float clean = snap(smaller(larger(mean, 0.0f), args.clean_limit), args.clean_step, args.inverse_clean_step);
+    args.noisy[pixel] = noisy;
+    args.clean[pixel] = clean;
+    args.noise[pixel] = noisy - clean;
+    args.expected[pixel] = smaller(mean, args.saturation);
+    args.valid[pixel] = noisy >= args.saturation ? (u8)0 : args.valid[pixel];
+  }
 }

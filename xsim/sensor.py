@@ -92,7 +92,7 @@ def record(
     xp = backend.xp
     images = {name: xp.empty(light.shape, np.float32) for name in ("noisy", "clean", "noise", "expected")}
     backend.launch(
-        "read_out", light.size, light=light, mean_light=mean_light, valid=valid, seed=seed,
+        "read_out", -(-light.size // backend.lanes), light=light, mean_light=mean_light, valid=valid, seed=seed,
         pixels=light.size, frame=frame, gain=readout.gain_adu_per_kev, offset=readout.offset_adu,
         read_noise=readout.read_noise_adu, saturation=readout.saturation_adu, step=readout.step,
         inverse_step=1.0 / readout.step, clean_step=readout.clean_step,
