@@ -142,12 +142,8 @@ def train(
         chosen = Settings(**settings)
     except TypeError as error:
         raise ModelError(f"unknown setting ({error})") from None
-    way, target, machine = method_named(method), Path(out), pick_device(device)
-    if target.suffix != ".safetensors":
-        raise OutputError(f"{target} is no name for a model (its log gets the same with .csv) end it in .safetensors")
-    log = target.with_suffix(".csv")
-    for path in (target, log):
-        check_new(path, overwrite)
+    way, machine = method_named(method), pick_device(device)
+    target, log = model_files(Path(out), overwrite)
     corpus = datagen.open_corpus(corpus_path)
     views = train_views(corpus)
     check_corpus(corpus, views, chosen.crop)
@@ -171,6 +167,16 @@ def train(
     write_whole(log, lambda path: path.write_text(run.table()))
     write_checkpoint(target, run.averaged.state_dict(), configuration)
     return target
+
+
+def model_files(target: Path, overwrite: bool) -> tuple[Path, Path]:
+    """The model and its log, of one name; refused where they would replace something."""
+    if target.suffix != ".safetensors":
+        raise OutputError(f"{target} is no name for a model (its log gets the same with .csv) end it in .safetensors")
+    log = target.with_suffix(".csv")
+    for path in (target, log):
+        check_new(path, overwrite)
+    return target, log
 
 
 def new_network(settings: Settings, options: dict[str, Any]) -> NoisePredictor:

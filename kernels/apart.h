@@ -4,16 +4,10 @@
 #include "overlap.h"
 
 struct SumLengthsArgs {
-  const Surface* surfaces;
-  const Solid* solids;
-  const i64* triangle_starts;  // [tile + 1] into triangle_list
-  const i32* triangle_list;
-  const i64* solid_starts;     // [tile + 1] into solid_list
-  const i32* solid_list;
   float* sums;                 // [pixel of the image] scratch, zero before and after
   i32* balances;               // [pixel of the image] scratch, zero before and after
+  Drawing drawing;
   Resolved resolved;
-  i32 surface_count;
   Tiling tiling;               // of the whole image
 };
 
@@ -76,25 +70,26 @@ XSIM_FN void settle(const SumLengthsArgs& args, i32 body, const Window& w) {
 
 // Work item: as for crossings.
 XSIM_KERNEL(sum_lengths, SumLengthsArgs) {
+  const Drawing& drawing = args.drawing;
   const Place place = place_of(args.tiling, item);
   const SumSink sink = {args};
   Window drawn = {0, 0, -1, -1};  // around the parts of one body
-  for (i64 k = args.solid_starts[place.tile]; k < args.solid_starts[place.tile + 1]; ++k) {
-    const Solid& solid = args.solids[args.solid_list[k]];
+  for (i64 k = drawing.solid_starts[place.tile]; k < drawing.solid_starts[place.tile + 1]; ++k) {
+    const Solid& solid = drawing.solids[drawing.solid_list[k]];
     draw_solid(solid, place.window, sink);
     drawn = around(drawn, solid.window);
-    if (k + 1 < args.solid_starts[place.tile + 1] && args.solids[args.solid_list[k + 1]].body == solid.body) continue;
+    if (k + 1 < drawing.solid_starts[place.tile + 1] && drawing.solids[drawing.solid_list[k + 1]].body == solid.body) continue;
     settle(args, solid.body, meet(drawn, place.window));
     drawn = {0, 0, -1, -1};
   }
   i32 s = -1;
-  for (i64 k = args.triangle_starts[place.tile]; k < args.triangle_starts[place.tile + 1]; ++k) {
-    const i64 triangle = args.triangle_list[k];
-    if (s < 0 || (s + 1 < args.surface_count && args.surfaces[s + 1].first <= triangle)) {
-      if (s >= 0) settle(args, args.surfaces[s].body, meet(args.surfaces[s].window, place.window));
-      s = surface_of(args.surfaces, args.surface_count, triangle);
+  for (i64 k = drawing.triangle_starts[place.tile]; k < drawing.triangle_starts[place.tile + 1]; ++k) {
+    const i64 triangle = drawing.triangle_list[k];
+    if (s < 0 || (s + 1 < drawing.surface_count && drawing.surfaces[s + 1].first <= triangle)) {
+      if (s >= 0) settle(args, drawing.surfaces[s].body, meet(drawing.surfaces[s].window, place.window));
+      s = surface_of(drawing.surfaces, drawing.surface_count, triangle);
     }
-    draw_triangle(args.surfaces[s], triangle - args.surfaces[s].first, place.window, sink);
+    draw_triangle(drawing.surfaces[s], triangle - drawing.surfaces[s].first, place.window, sink);
   }
-  if (s >= 0) settle(args, args.surfaces[s].body, meet(args.surfaces[s].window, place.window));
+  if (s >= 0) settle(args, drawing.surfaces[s].body, meet(drawing.surfaces[s].window, place.window));
 }

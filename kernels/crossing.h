@@ -7,18 +7,23 @@
 #pragma once
 #include "bins.h"
 
-struct CrossingArgs {
+// Bodies to draw, and which of their primitives each tile may meet.
+struct Drawing {
   const Surface* surfaces;
   const Solid* solids;
   const i64* triangle_starts;  // [tile + 1] into triangle_list
   const i32* triangle_list;
   const i64* solid_starts;     // [tile + 1] into solid_list
   const i32* solid_list;
+  i32 surface_count;
+};
+
+struct CrossingArgs {
   i32* counts;                 // [pixel of the block] crossings met so far
   const i64* starts;           // [pixel of the block] first slot of the pixel; used when filling
   float* depths;               // [slot] fraction beyond the reference plane
   i32* codes;                  // [slot] 2 * body rank + (1 where the ray enters)
-  i32 surface_count;
+  Drawing drawing;
   Tiling tiling;
 };
 
@@ -49,16 +54,17 @@ template <class Sink> XSIM_FN void draw_solid(const Solid& s, const Window& tile
 }
 
 template <bool FILL> XSIM_FN void find_crossings(const CrossingArgs& args, i64 item) {
+  const Drawing& drawing = args.drawing;
   const Place place = place_of(args.tiling, item);
-  for (i64 k = args.solid_starts[place.tile]; k < args.solid_starts[place.tile + 1]; ++k) {
-    const Solid& solid = args.solids[args.solid_list[k]];
+  for (i64 k = drawing.solid_starts[place.tile]; k < drawing.solid_starts[place.tile + 1]; ++k) {
+    const Solid& solid = drawing.solids[drawing.solid_list[k]];
     draw_solid(solid, place.window, ListSink<FILL>{args, solid.body});
   }
   i32 s = 0;
-  for (i64 k = args.triangle_starts[place.tile]; k < args.triangle_starts[place.tile + 1]; ++k) {
-    const i64 triangle = args.triangle_list[k];
-    while (s + 1 < args.surface_count && args.surfaces[s + 1].first <= triangle) ++s;
-    const Surface& surface = args.surfaces[s];
+  for (i64 k = drawing.triangle_starts[place.tile]; k < drawing.triangle_starts[place.tile + 1]; ++k) {
+    const i64 triangle = drawing.triangle_list[k];
+    while (s + 1 < drawing.surface_count && drawing.surfaces[s + 1].first <= triangle) ++s;
+    const Surface& surface = drawing.surfaces[s];
     draw_triangle(surface, triangle - surface.first, place.window, ListSink<FILL>{args, surface.body});
   }
 }

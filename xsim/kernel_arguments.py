@@ -34,13 +34,13 @@ SURFACE = layout(
     ("window", WINDOW), ("body", "i4"),
 )  # fmt: skip
 RESOLVED = layout("lengths highest faults faulty_bodies materials", ("view", PINHOLE_F), ("image_pixels", "i8"))
-_PRIMITIVES = "surfaces solids triangle_starts triangle_list solid_starts solid_list"
+DRAWING = layout("surfaces solids triangle_starts triangle_list solid_starts solid_list", ("surface_count", "i4"))
 _BINS = layout(
     "surfaces solids cursors spans list",
     ("primitives", "i8"), ("surface_count", "i4"), ("chunk", "i4"), ("tiles", "i4"), ("rows", "i4"),
     ("tiling", TILING),
 )  # fmt: skip
-_CROSSINGS = layout(_PRIMITIVES + " counts starts depths codes", ("surface_count", "i4"), ("tiling", TILING))
+_CROSSINGS = layout("counts starts depths codes", ("drawing", DRAWING), ("tiling", TILING))
 
 RECORDS = {"solid": SOLID, "surface": SURFACE}
 ARGUMENTS = {
@@ -55,7 +55,7 @@ ARGUMENTS = {
         "depths codes starts", ("resolved", RESOLVED), ("first_pixel", "i8"), ("columns", "i4")
     ),
     "sum_lengths": layout(
-        _PRIMITIVES + " sums balances", ("resolved", RESOLVED), ("surface_count", "i4"), ("tiling", TILING)
+        "sums balances", ("drawing", DRAWING), ("resolved", RESOLVED), ("tiling", TILING)
     ),
     "integrate_spectrum": layout(
         "lengths attenuation signal_weights variance_weights signal variance",

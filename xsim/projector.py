@@ -170,7 +170,7 @@ def sum_lengths(drawing: Drawing, found: dict[str, Any], tiles: Tiles, backend: 
     begin, end = tiles.items(backend, 0, tiles.rows)
     sums, balances = backend.scratch.take(shape, np.float32), backend.scratch.take(shape, np.int32)
     backend.launch(
-        "sum_lengths", end, begin=begin, **drawing.arguments, resolved=found,
+        "sum_lengths", end, begin=begin, drawing=drawing.arguments, resolved=found,
         sums=sums, balances=balances, tiling=tiles.tiling(0, tiles.rows),
     )  # fmt: skip
     backend.scratch.put_back(sums, balances)
@@ -189,7 +189,7 @@ def resolve_block(drawing: Drawing, found: dict[str, Any], tiles: Tiles, row: in
     pixels = (end - row) * columns
     first, last = tiles.items(backend, row, end)
     counts, starts = xp.zeros(pixels, np.int32), xp.zeros(pixels + 1, np.int64)
-    block = {**drawing.arguments, "tiling": tiles.tiling(row, end), "counts": counts, "starts": starts}
+    block = {"drawing": drawing.arguments, "tiling": tiles.tiling(row, end), "counts": counts, "starts": starts}
     block |= {"depths": xp.empty(1, np.float32), "codes": xp.empty(1, np.int32)}
     backend.launch("count_crossings", last, begin=first, **block)
     xp.cumsum(counts, out=starts[1:])

@@ -81,7 +81,7 @@ class Placed:
 class Drawing:
     """Bodies as the kernels draw them. Holds every array that a record points to.
 
-    ``arguments`` are the fields that all crossing kernels share.
+    ``arguments`` are the fields of ``kernel_arguments.DRAWING``.
     """
 
     arguments: dict[str, Any]
