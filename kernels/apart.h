@@ -41,7 +41,7 @@ XSIM_FN void settle_faulty(const SumLengthsArgs& args, i32 body, i64 pixel, floa
 // One body is drawn over the window: its sums become lengths.
 XSIM_FN void settle(const SumLengthsArgs& args, i32 body, const Window& w) {
   const Resolved& out = args.resolved;
-  const Pinhole<float> view = out.view;
+  const Directions<float> view = out.view;
   const i32 count = w.column1 - w.column0 + 1;
   for (i32 row = w.row0; row <= w.row1; ++row) {
     const i64 first = pixel_of_block(args.tiling, w.column0, row);

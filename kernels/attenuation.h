@@ -10,7 +10,7 @@ struct IntegrateSpectrumArgs {
   const float* variance_weights; // [energy] keV^2
   float* signal;                 // [pixel] M1 = sum N eta E, keV
   float* variance;               // [pixel] M2 = sum N eta E^2, keV^2
-  Pinhole<float> view;
+  Directions<float> view;
   float axis_distance_mm;        // source to detector plane; a pixel at distance r gets (axis / r)^3
   i32 energies, materials, columns;
   i64 pixels;

@@ -18,7 +18,7 @@ struct Resolved {
   u8* faults;            // [pixel] OR of Fault
   i32* faulty_bodies;    // [pixel] 8 * rank + faults of one faulty body, 0 where none
   const i32* materials;  // [body rank]
-  Pinhole<float> view;
+  Directions<float> view;
   i64 image_pixels;
 };
 

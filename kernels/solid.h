@@ -6,8 +6,7 @@
 enum SolidKind : i32 { SOLID_BOX = 0, SOLID_ELLIPSOID = 1, SOLID_CYLINDER = 2, SOLID_CONE = 3 };
 
 struct Solid {
-  Pinhole<double> view;              // the view's rays in the solid's own frame
-  Vec3d source;                      // mm, in the solid's own frame
+  Rays<double> rays;                 // in the solid's own frame
   Vec3d size;                        // box: half sizes; ellipsoid: radii; cylinder, cone: radius in x, half height in z
   double reference_fraction;         // depths are counted from here
   Window window;                     // pixels it may cover
@@ -83,7 +82,7 @@ XSIM_FN void clip_to_cone(Interval& s, Vec3d o, Vec3d d, double radius, double h
 }
 
 XSIM_FN Interval intersect(const Solid& solid, i32 column, i32 row) {
-  const Vec3d o = solid.source, d = direction(solid.view, (double)column, (double)row);
+  const Vec3d o = start(solid.rays, (double)column, (double)row), d = direction(solid.rays.way, (double)column, (double)row);
   Interval s = {0.0, 1e300};
   if (solid.kind == SOLID_BOX) {
     clip_to_slab(s, o.x, d.x, solid.size.x);

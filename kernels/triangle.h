@@ -12,8 +12,12 @@ const i32 SUBPIXEL_BITS = 12;
 const i32 SUBPIXELS = 1 << SUBPIXEL_BITS;
 const double GUARD_BAND_PX = 131072.0;
 
-// World point -> (fraction, fraction * column, fraction * row): rows of a 3 x 4 matrix.
-struct Homography { double m[12]; };
+// World point -> (fraction, u, v): rows of a 3 x 4 matrix. The column is u / fraction, or u in a parallel beam; the row
+// is v / fraction, or v in a parallel beam and along a line scan.
+struct Homography {
+  double m[12];
+  i32 divides_column, divides_row;
+};
 
 XSIM_FN Vec3d project(const Homography& h, Vec3d p) {
   const double* m = h.m;
@@ -41,7 +45,8 @@ XSIM_KERNEL(project_vertices, ProjectVerticesArgs) {
   const double* v = args.vertices + 3 * item;
   const Vec3d h = project(args.homography, {v[0], v[1], v[2]});
   bool outside = !(h.x > args.near_fraction);
-  const double column = outside ? 0.0 : h.y / h.x, row = outside ? 0.0 : h.z / h.x;
+  const double column = outside ? 0.0 : args.homography.divides_column ? h.y / h.x : h.y;
+  const double row = outside ? 0.0 : args.homography.divides_row ? h.z / h.x : h.z;
   outside = outside || !(column < GUARD_BAND_PX && column > -GUARD_BAND_PX && row < GUARD_BAND_PX && row > -GUARD_BAND_PX);
   args.screen[2 * item] = outside ? 0 : to_fixed(column);
   args.screen[2 * item + 1] = outside ? 0 : to_fixed(row);
@@ -56,10 +61,9 @@ struct Surface {
   const i32* faces;           // [triangle, 3] into screen
   const i32* planes;          // [triangle, 3] into vertices: the face whose plane and winding it has
   Homography homography;
-  Pinhole<double> view;
-  Vec3d source;
+  Rays<double> rays;
   double reference_fraction, near_fraction;
-  double handedness;          // sign of the determinant of (origin, column, row)
+  double handedness;          // sign of the determinant of the homography
   i64 first;                  // number of its first triangle among those of all bodies
   Window window;              // pixels the body may cover
   i32 body;                   // rank
@@ -128,9 +132,14 @@ XSIM_FN Corners corners_of(const Surface& s, i64 triangle, bool turned) {
   return c;
 }
 
-// |height of the source over the face| against the reach to its corners.
-XSIM_FN bool is_edge_on(const Corners& c, Vec3d n, Vec3d source) {
-  const Vec3d a = c.p[0] - source, b = c.p[1] - source, d = c.p[2] - source;
+// In a parallel beam by the direction of the rays; else |height of the source over the face| against the reach to its
+// corners.
+XSIM_FN bool is_edge_on(const Surface& s, const Corners& c, Vec3d n) {
+  if (!s.homography.divides_column) {
+    const double towards = dot(n, s.rays.way.origin);
+    return !(towards * towards > EDGE_ON_COSINE * EDGE_ON_COSINE * dot(n, n) * dot(s.rays.way.origin, s.rays.way.origin));
+  }
+  const Vec3d a = c.p[0] - s.rays.source, b = c.p[1] - s.rays.source, d = c.p[2] - s.rays.source;
   const double height = dot(n, a);
   const double reach2 = larger(dot(a, a), larger(dot(b, b), dot(d, d)));
   return !(height * height > EDGE_ON_COSINE * EDGE_ON_COSINE * dot(n, n) * reach2);
@@ -157,22 +166,23 @@ XSIM_FN Plane plane_of(const Surface& s, i64 triangle, bool turned, i32 column, 
   p.nearest = (float)(smaller(fraction[0], smaller(fraction[1], fraction[2])) - f);
   p.farthest = (float)(larger(fraction[0], larger(fraction[1], fraction[2])) - f);
   const Vec3d n = cross(c.p[1] - c.p[0], c.p[2] - c.p[0]);
-  p.edge_on = is_edge_on(c, n, s.source) && is_whole(s, triangle);
+  p.edge_on = is_edge_on(s, c, n) && is_whole(s, triangle);
   if (p.edge_on) {
-    for (int k = 0; k < 3; ++k) {  // 1 / fraction is linear on the screen
-      p.n[k] = (float)((fraction[k] - f) / fraction[k]);
-      p.b[k] = (float)(1.0 / fraction[k]);
+    for (int k = 0; k < 3; ++k) {  // 1 / fraction is linear on the screen; in a parallel beam the fraction itself
+      const double weight = s.homography.divides_column ? 1.0 / fraction[k] : 1.0;
+      p.n[k] = (float)((fraction[k] - f) * weight);
+      p.b[k] = (float)weight;
     }
     return p;
   }
-  const double b0 = dot(n, direction(s.view, (double)column, (double)row));
-  const double b1 = dot(n, s.view.column), b2 = dot(n, s.view.row);
+  const double b0 = dot(n, direction(s.rays.way, (double)column, (double)row));
+  const double b1 = dot(n, s.rays.way.column), b2 = dot(n, s.rays.way.row);
   p.b[0] = (float)b0;
   p.b[1] = (float)b1;
   p.b[2] = (float)b2;
-  p.n[0] = (float)(dot(n, c.p[0] - s.source) - f * b0);
-  p.n[1] = (float)(-f * b1);
-  p.n[2] = (float)(-f * b2);
+  p.n[0] = (float)(dot(n, c.p[0] - start(s.rays, (double)column, (double)row)) - f * b0);
+  p.n[1] = (float)(-dot(n, s.rays.source_column) - f * b1);
+  p.n[2] = (float)(-dot(n, s.rays.source_row) - f * b2);
   return p;
 }
 

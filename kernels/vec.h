@@ -15,11 +15,19 @@ template <class T> XSIM_FN Vec3<T> cross(Vec3<T> a, Vec3<T> b) {
 }
 template <class T> XSIM_FN T norm(Vec3<T> a) { return square_root(dot(a, a)); }
 
-// A pinhole view: pixel (column i, row j) sees along origin + i * column + j * row, from the source to the
-// centre of that pixel. `fraction` along it is 0 at the source and 1 on the detector.
-template <class T> struct Pinhole {
+// Rays of an image: that of pixel (column i, row j) starts at source + i * source_column + j * source_row and goes to
+// the pixel's centre along origin + i * column + j * row. `fraction` along it is 0 at the start, 1 on the detector.
+// A flat panel has one start; a parallel beam has one direction; along a line scan the start moves from row to row.
+template <class T> struct Directions {
   Vec3<T> origin, column, row;  // mm
 };
-template <class T> XSIM_FN Vec3<T> direction(const Pinhole<T>& view, T i, T j) {
-  return view.origin + i * view.column + j * view.row;
+template <class T> struct Rays {
+  Vec3<T> source, source_column, source_row;  // mm
+  Directions<T> way;
+};
+template <class T> XSIM_FN Vec3<T> direction(const Directions<T>& way, T i, T j) {
+  return way.origin + i * way.column + j * way.row;
+}
+template <class T> XSIM_FN Vec3<T> start(const Rays<T>& rays, T i, T j) {
+  return rays.source + i * rays.source_column + j * rays.source_row;
 }

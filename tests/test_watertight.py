@@ -14,9 +14,10 @@ from station import closed_meshes, faults, lengths_of, only, save, station
 
 from xsim import MeshError, path_lengths
 from xsim.backend import Backend
-from xsim.clipping import NEAR_FRACTION, clip_faces
-from xsim.geometry import View
+from xsim.clipping import clip_faces
+from xsim.geometry import NEAR_FRACTION, View
 from xsim.projector import FLIPPED, OPEN, project
+from xsim.records import homography_record
 
 TOLERANCE_MM = 1e-4
 #: A mesh alone: depths are summed. In a crowd: lists of crossings are sorted.
@@ -152,7 +153,7 @@ def test_a_corner_of_a_cut_face_lies_where_its_other_faces_have_it(backend: Back
     screen, outside = xp.empty((count, 2), np.int32), xp.empty(count, np.uint8)
     backend.launch(
         "project_vertices", count, vertices=xp.asarray(held.vertices), screen=screen, outside=outside,
-        homography=view.homography.reshape(12), near_fraction=NEAR_FRACTION,
+        homography=homography_record(view), near_fraction=NEAR_FRACTION,
     )  # fmt: skip
     kept = backend.to_numpy(screen)
     cut, faces, parents = clip_faces(view, held.vertices, held.faces, kept, backend.to_numpy(outside))

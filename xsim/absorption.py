@@ -39,7 +39,7 @@ class BeamWeights:
 def beam_weights(scene: Scene, view: View, mas: float) -> BeamWeights:
     """Weights of an exposure: photons per mAs at 1 m, inverse square to the detector, pixel area, absorption."""
     beam = scene.source.photons()
-    area = view.pixel_area_mm2 * (REFERENCE_DISTANCE_MM / view.axis_distance_mm) ** 2
+    area = scene.detector.pitch_mm**2 * (REFERENCE_DISTANCE_MM / view.axis_distance_mm) ** 2
     photons = beam.photons * beam.bin_width_kev * area * mas
     absorbed = photons * absorbed_fraction(scene.detector, beam.energy_kev)
     return BeamWeights(beam.energy_kev, absorbed * beam.energy_kev, absorbed * beam.energy_kev**2)
@@ -90,7 +90,7 @@ def absorb(projection: Projection, view: View, weights: BeamWeights, backend: Ba
         variance_weights=xp.asarray(weights.variance_kev2[used].astype(np.float32)),
         signal=signal,
         variance=variance,
-        view=view.rays,
+        view=view.directions,
         axis_distance_mm=view.axis_distance_mm,
         energies=int(used.sum()),
         materials=len(projection.materials),

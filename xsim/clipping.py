@@ -53,7 +53,7 @@ def clip_faces(
 
     """
     touched = outside[faces].any(axis=1)
-    points = view.project(vertices)
+    points = view.homogeneous(vertices)
     kept = np.nonzero(~touched)[0]
     positions: list[np.ndarray] = []
     triangles, parents = [], []

@@ -6,7 +6,7 @@ y points down in the image). Lengths in mm, angles in degree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -40,17 +40,25 @@ def rotation_matrix(rotation_deg: tuple[float, float, float]) -> np.ndarray:
     return np.asarray(about_z @ about_y @ about_x)
 
 
+ZERO = np.zeros(3)
+
+
 @dataclass(frozen=True)
 class View:
-    """A pinhole view: the ray of pixel (row j, column i) is origin + i column + j row, from the source.
+    """The rays of an image: that of pixel (row j, column i) starts at source + i source_column + j source_row.
+
+    It goes to the pixel's centre along origin + i column + j row. A flat panel has one start, a parallel beam one
+    direction, and along a line scan the start moves from row to row while the direction depends on the column alone.
 
     Attributes
     ----------
     source : float64 [3] mm
-        The focal spot.
+        The focal spot, for pixel (0, 0).
     origin, column, row : float64 [3] mm
-        Source to the centre of pixel (0, 0), and the steps to the next column and row.
+        Source to the centre of pixel (0, 0), and how that changes with the column and the row.
     rows, columns : int
+    source_column, source_row : float64 [3] mm
+        How the start changes with the column and the row.
 
     """
 
@@ -60,6 +68,8 @@ class View:
     row: np.ndarray
     rows: int
     columns: int
+    source_column: np.ndarray = field(default_factory=lambda: ZERO)
+    source_row: np.ndarray = field(default_factory=lambda: ZERO)
 
     @classmethod
     def flat_panel(cls, geometry: Geometry, rows: int, columns: int, pitch_mm: float) -> View:
@@ -85,67 +95,109 @@ class View:
         source = centre - turn @ np.array([0.0, 0.0, 10 * size])
         return cls(source, turn @ origin, step * turn[:, 0], step * turn[:, 1], pixels, pixels)
 
+    @property
+    def is_parallel(self) -> bool:
+        """Whether every ray has the same direction."""
+        return not (self.column.any() or self.row.any())
+
+    @property
+    def is_line_scan(self) -> bool:
+        """Whether the source moves from row to row, and the direction depends on the column alone."""
+        return bool(self.column.any()) and not self.row.any()
+
     def with_margin(self, pixels: int) -> View:
         """The same view with a frame of this many pixels around it."""
-        origin = self.origin - pixels * (self.column + self.row)
-        return View(
-            self.source,
-            origin,
-            self.column,
-            self.row,
-            self.rows + 2 * pixels,
-            self.columns + 2 * pixels,
+        return replace(
+            self,
+            source=self.source - pixels * (self.source_column + self.source_row),
+            origin=self.origin - pixels * (self.column + self.row),
+            rows=self.rows + 2 * pixels,
+            columns=self.columns + 2 * pixels,
         )
 
     def refined(self, subpixels: int) -> View:
         """The same pixels, each of them cut into subpixels x subpixels smaller ones."""
         column, row = self.column / subpixels, self.row / subpixels
-        origin = self.origin - 0.5 * (subpixels - 1) * (column + row)
-        return View(self.source, origin, column, row, self.rows * subpixels, self.columns * subpixels)
+        source_column, source_row = self.source_column / subpixels, self.source_row / subpixels
+        back = 0.5 * (subpixels - 1)
+        return View(
+            self.source - back * (source_column + source_row), self.origin - back * (column + row), column, row,
+            self.rows * subpixels, self.columns * subpixels, source_column, source_row,
+        )  # fmt: skip
+
+    @property
+    def directions(self) -> np.ndarray:
+        """Origin, column and row steps of the direction as float64 [9], the kernels' layout."""
+        return np.concatenate([self.origin, self.column, self.row])
 
     @property
     def rays(self) -> np.ndarray:
-        """Origin, column and row steps as float64 [9], the kernels' layout."""
-        return np.concatenate([self.origin, self.column, self.row])
+        """Source and its steps, origin and its steps as float64 [18], the kernels' layout."""
+        return np.concatenate([self.source, self.source_column, self.source_row, self.directions])
+
+    @property
+    def _frame(self) -> np.ndarray:
+        """Float64 [3, 3]: how a point moves with the way along the ray, the column and the row."""
+        column = self.source_column if self.is_parallel else self.column
+        return np.stack([self.origin, column, self.source_row if self.row_is_affine else self.row], axis=1)
+
+    @property
+    def row_is_affine(self) -> bool:
+        """Whether the row of a point does not depend on its distance from the source."""
+        return self.is_parallel or self.is_line_scan
 
     @property
     def axis_distance_mm(self) -> float:
         """Distance of the source from the detector plane [mm]."""
-        normal = np.cross(self.column, self.row)
+        _, column, row = self._frame.T
+        normal = np.cross(column, row)
         return float(abs(self.origin @ normal) / np.linalg.norm(normal))
 
     @property
-    def pixel_area_mm2(self) -> float:
-        return float(np.linalg.norm(np.cross(self.column, self.row)))
-
-    @property
     def homography(self) -> np.ndarray:
-        """World point to (fraction, fraction * column, fraction * row), float64 [3, 4].
+        """World point to (fraction, u, v), float64 [3, 4].
 
-        The fraction is 0 at the source and 1 on the detector.
+        The fraction is 0 at the source and 1 on the detector. The column is u / fraction, or u in a parallel beam; the
+        row is v / fraction, or v in a parallel beam and along a line scan.
         """
-        inverse = np.linalg.inv(np.stack([self.origin, self.column, self.row], axis=1))
+        inverse = np.linalg.inv(self._frame)
         return np.concatenate([inverse, -(inverse @ self.source)[:, None]], axis=1)
 
     @property
     def handedness(self) -> float:
-        """Sign of the determinant of (origin, column, row): +1 where columns, rows and rays are right-handed."""
-        return float(np.sign(self.origin @ np.cross(self.column, self.row)))
+        """Sign of the determinant of the homography: +1 where columns, rows and rays are right-handed."""
+        return float(np.sign(np.linalg.det(self._frame)))
 
     def project(self, points_mm: np.ndarray) -> np.ndarray:
-        """Points [..., 3] mm to (fraction, fraction * column, fraction * row), float64 [..., 3]."""
+        """Points [..., 3] mm to (fraction, u, v), float64 [..., 3]; see ``homography``."""
         h = self.homography
         return np.asarray(np.asarray(points_mm) @ h[:, :3].T + h[:, 3])
+
+    def homogeneous(self, points_mm: np.ndarray) -> np.ndarray:
+        """Points [..., 3] mm to (w, w column, w row), float64 [..., 3]; w is the fraction, or 1 in a parallel beam."""
+        points = self.project(points_mm)
+        if self.is_parallel:
+            points[..., 0] = 1.0
+        return points
+
+    @property
+    def near_fraction(self) -> float:
+        """Nearest to the source that a surface is met; a parallel beam has no nearest."""
+        return -1e9 if self.is_parallel else NEAR_FRACTION
+
+    def pixels_of(self, points_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Fraction, column and row of points [..., 3] mm in front of the source."""
+        fraction, u, v = np.moveaxis(self.project(points_mm), -1, 0)
+        return fraction, u if self.is_parallel else u / fraction, v if self.row_is_affine else v / fraction
 
     def pixel_window(self, corners_mm: np.ndarray) -> tuple[int, int, int, int]:
         """Pixels that a convex hull of world points may cover: column0, row0, column1, row1, inclusive.
 
         The whole image where a corner is not in front of the source; empty (the end before the begin) beside it.
         """
-        fraction, column, row = self.project(corners_mm).T
-        if fraction.min() <= NEAR_FRACTION:
+        if self.project(corners_mm)[..., 0].min() <= self.near_fraction:
             return 0, 0, self.columns - 1, self.rows - 1
-        column, row = column / fraction, row / fraction
+        _, column, row = self.pixels_of(corners_mm)
         return (
             int(np.clip(np.floor(column.min()), 0, self.columns)),
             int(np.clip(np.floor(row.min()), 0, self.rows)),
@@ -156,6 +208,6 @@ class View:
     def seen_from(self, rotation: np.ndarray, position_mm: np.ndarray) -> View:
         """The same rays in the frame of a body with that pose."""
         return View(
-            (self.source - position_mm) @ rotation, self.origin @ rotation, self.column @ rotation,
-            self.row @ rotation, self.rows, self.columns,
+            (self.source - position_mm) @ rotation, self.origin @ rotation, self.column @ rotation, self.row @ rotation,
+            self.rows, self.columns, self.source_column @ rotation, self.source_row @ rotation,
         )  # fmt: skip

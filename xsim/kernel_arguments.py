@@ -9,9 +9,8 @@ import numpy as np
 
 POINTER = np.dtype("u8")
 VEC3D = np.dtype(("f8", 3))
-PINHOLE_D = np.dtype(("f8", 9))  # origin, column, row
-PINHOLE_F = np.dtype(("f4", 9))
-HOMOGRAPHY = np.dtype(("f8", 12))
+RAYS = np.dtype(("f8", 18))  # source, source_column, source_row, origin, column, row
+DIRECTIONS = np.dtype(("f4", 9))  # origin, column, row
 
 
 def layout(pointers: str, *fields: tuple[str, object]) -> np.dtype:
@@ -19,21 +18,22 @@ def layout(pointers: str, *fields: tuple[str, object]) -> np.dtype:
     return np.dtype([(name, POINTER) for name in pointers.split()] + list(fields), align=True)
 
 
+HOMOGRAPHY = np.dtype([("m", "f8", 12), ("divides_column", "i4"), ("divides_row", "i4")], align=True)
 WINDOW = np.dtype(("i4", 4))  # column0, row0, column1, row1, inclusive
 TILING = np.dtype([(name, "i4") for name in
                    ("columns", "row_begin", "row_end", "tile_rows", "tile_columns", "tile_grid_columns")])  # fmt: skip
 SOLID = layout(
     "",
-    ("view", PINHOLE_D), ("source", VEC3D), ("size", VEC3D), ("reference_fraction", "f8"), ("window", WINDOW),
+    ("rays", RAYS), ("size", VEC3D), ("reference_fraction", "f8"), ("window", WINDOW),
     ("kind", "i4"), ("body", "i4"), ("hole", "i4"),
 )  # fmt: skip
 SURFACE = layout(
     "vertices screen faces planes",
-    ("homography", HOMOGRAPHY), ("view", PINHOLE_D), ("source", VEC3D),
+    ("homography", HOMOGRAPHY), ("rays", RAYS),
     ("reference_fraction", "f8"), ("near_fraction", "f8"), ("handedness", "f8"), ("first", "i8"),
     ("window", WINDOW), ("body", "i4"),
 )  # fmt: skip
-RESOLVED = layout("lengths highest faults faulty_bodies materials", ("view", PINHOLE_F), ("image_pixels", "i8"))
+RESOLVED = layout("lengths highest faults faulty_bodies materials", ("view", DIRECTIONS), ("image_pixels", "i8"))
 DRAWING = layout("surfaces solids triangle_starts triangle_list solid_starts solid_list", ("surface_count", "i4"))
 _BINS = layout(
     "surfaces solids cursors spans list",
@@ -59,7 +59,7 @@ ARGUMENTS = {
     ),
     "integrate_spectrum": layout(
         "lengths attenuation signal_weights variance_weights signal variance",
-        ("view", PINHOLE_F), ("axis_distance_mm", "f4"),
+        ("view", DIRECTIONS), ("axis_distance_mm", "f4"),
         ("energies", "i4"), ("materials", "i4"), ("columns", "i4"), ("pixels", "i8"),
     ),
     "draw_quanta": layout("signal variance light", ("seed", "u8"), ("pixels", "i8"), ("frame", "u4")),

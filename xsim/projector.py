@@ -12,7 +12,7 @@ import numpy as np
 from xsim import material
 from xsim.backend import Backend, get_backend
 from xsim.errors import MeshError
-from xsim.geometry import NEAR_FRACTION, View, rotation_matrix
+from xsim.geometry import View, rotation_matrix
 from xsim.mesh import Mesh
 from xsim.primitive import Solid
 from xsim.records import Drawing, Placed, Tiles, draw
@@ -103,7 +103,7 @@ def blank_result(view: View, materials: int, rank_material: list[int], backend: 
         "faults": xp.zeros(shape, np.uint8),
         "faulty_bodies": xp.zeros(shape, np.int32),
         "materials": xp.asarray(rank_material or [0], dtype=np.int32),
-        "view": view.rays,
+        "view": view.directions,
         "image_pixels": view.rows * view.columns,
     }
 
@@ -141,7 +141,7 @@ def place(scene: Scene, index: int, rank: int, corners: np.ndarray, reference: f
 
 def middle(view: View, corners: np.ndarray) -> float:
     """Fraction of the plane through the middle of some points; depths counted from it stay small in float32."""
-    fractions = np.clip(view.project(corners)[:, 0], NEAR_FRACTION, 1.0)
+    fractions = np.clip(view.project(corners)[:, 0], view.near_fraction, 1.0)
     return float(0.5 * (fractions.min() + fractions.max()))
 
 

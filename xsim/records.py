@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from xsim.backend import Backend, address
+from xsim.backend import Backend, address, fill_record
 from xsim.clipping import clip_faces
-from xsim.geometry import NEAR_FRACTION, View
+from xsim.geometry import View
 from xsim.kernel_arguments import SOLID, SURFACE
 from xsim.mesh import Mesh
 from xsim.primitive import Solid
@@ -103,8 +103,7 @@ def draw(view: View, bodies: Sequence[Placed], tiles: Tiles, backend: Backend) -
         first += count
     table = np.zeros(max(1, len(surfaces)), SURFACE)
     for k, record in enumerate(surfaces):
-        for name, value in record.items():
-            table[k][name] = value
+        fill_record(table[k], record, "surface")
     records = {
         "solids": to_device(xp, np.array(solids, SOLID) if solids else np.zeros(1, SOLID)),
         "surfaces": to_device(xp, table),
@@ -126,8 +125,8 @@ def solid_records(view: View, seen: View, body: Placed) -> list[tuple[Any, ...]]
     assert isinstance(body.shape, Solid)
     corners = body.corners_mm.reshape(-1, 8, 3)
     return [
-        (seen.rays, seen.source - part.centre_mm, part.half_mm, body.reference_fraction, view.pixel_window(around),
-         part.kind, body.rank, part.hole)
+        (np.concatenate([seen.source - part.centre_mm, seen.rays[3:]]), part.half_mm, body.reference_fraction,
+         view.pixel_window(around), part.kind, body.rank, part.hole)
         for part, around in zip(body.shape.parts(), corners, strict=True)
     ]  # fmt: skip
 
@@ -142,10 +141,10 @@ def surface_record(seen: View, body: Placed, backend: Backend) -> tuple[dict[str
     vertices, planes = backend.constant(mesh.vertices), backend.constant(mesh.faces)
     screen = xp.empty((len(mesh.vertices), 2), np.int32)
     outside = xp.empty(len(mesh.vertices), np.uint8)
-    homography = seen.homography.reshape(12)
+    homography = homography_record(seen)
     backend.launch(
         "project_vertices", len(mesh.vertices), grain=4096, vertices=vertices, screen=screen, outside=outside,
-        homography=homography, near_fraction=NEAR_FRACTION,
+        homography=homography, near_fraction=seen.near_fraction,
     )  # fmt: skip
     faces = planes
     if bool(outside.any()):
@@ -154,11 +153,20 @@ def surface_record(seen: View, body: Placed, backend: Backend) -> tuple[dict[str
         screen, faces, planes = xp.asarray(cut), xp.asarray(drawn), xp.asarray(mesh.faces[parents])
     record = {
         "vertices": address(vertices), "screen": address(screen), "faces": address(faces),
-        "planes": address(planes), "homography": homography, "view": seen.rays, "source": seen.source,
-        "reference_fraction": body.reference_fraction, "near_fraction": NEAR_FRACTION,
+        "planes": address(planes), "homography": homography, "rays": seen.rays,
+        "reference_fraction": body.reference_fraction, "near_fraction": seen.near_fraction,
         "handedness": seen.handedness, "body": body.rank,
     }  # fmt: skip
     return record, len(faces), (vertices, screen, faces, planes)
+
+
+def homography_record(view: View) -> dict[str, Any]:
+    """Fields of the kernels' ``Homography``."""
+    return {
+        "m": view.homography.reshape(12),
+        "divides_column": not view.is_parallel,
+        "divides_row": not view.row_is_affine,
+    }
 
 
 def bin_by_tile(records: dict[str, Any], count: int, tiles: Tiles, backend: Backend) -> tuple[Any, Any]:

@@ -275,10 +275,9 @@ def warn_out_of_view(scene: Scene) -> None:
     """Warn of bodies that no ray of the detector can meet."""
     view = scene.view
     for index, body in enumerate(scene.body):
-        fraction, column, row = view.project(scene.corners(body)).T
-        if (fraction <= 0).any():
+        if (view.project(scene.corners(body))[..., 0] <= 0).any():
             continue
-        column, row = column / fraction, row / fraction
+        _, column, row = view.pixels_of(scene.corners(body))
         beside = column.max() < 0 or column.min() > view.columns - 1
         if beside or row.max() < 0 or row.min() > view.rows - 1:
             warnings.warn(f"{scene.body_name(index)!r} is out of view (beside the detector)", stacklevel=3)
