@@ -3,45 +3,50 @@
 #include "math.h"
 #include "vec.h"
 
-struct IntegrateSpectrumArgs {
-  const float* lengths;          // [material, pixel] mm
-  const float* attenuation;      // [energy, material] 1/mm
+struct Beam {
+  const float* attenuation;      // [energy, material] halvings a mm: the coefficient over ln 2
   const float* signal_weights;   // [energy] keV a pixel on the axis absorbs without a body
   const float* variance_weights; // [energy] keV^2
-  float* signal;                 // [pixel] M1 = sum N eta E, keV
-  float* variance;               // [pixel] M2 = sum N eta E^2, keV^2
-  Directions<float> view;
   float axis_distance_mm;        // source to detector plane; a pixel at distance r gets (axis / r)^3
-  i32 energies, materials, columns;
-  i64 pixels;
+  i32 energies, materials;
 };
 
-// Work item: XSIM_LANES neighbouring pixels.
-XSIM_KERNEL(integrate_spectrum, IntegrateSpectrumArgs) {
-  const i64 first = item * XSIM_LANES;
-  const i32 lanes = (i32)smaller((i64)XSIM_LANES, args.pixels - first);
-  float signal[XSIM_LANES] = {}, variance[XSIM_LANES] = {}, depth[XSIM_LANES];
-  for (i32 k = 0; k < args.energies; ++k) {
-    const float* mu = args.attenuation + (i64)k * args.materials;
-    for (i32 lane = 0; lane < lanes; ++lane) depth[lane] = 0.0f;
-    for (i32 m = 0; m < args.materials; ++m) {
-      const float* length = args.lengths + m * args.pixels + first;
-      for (i32 lane = 0; lane < lanes; ++lane) depth[lane] += mu[m] * length[lane];
-    }
-    const float w1 = args.signal_weights[k], w2 = args.variance_weights[k];
-    for (i32 lane = 0; lane < lanes; ++lane) {
-      const float transmission = exponential(-depth[lane]);
-      signal[lane] += w1 * transmission;
-      variance[lane] += w2 * transmission;
-    }
+// Bit m: material m lies before one of the pixels. Materials beyond 63 always count.
+XSIM_FN u64 materials_met(const float* lengths, i64 stride, i32 materials, i32 count) {
+  u64 met = materials > 64 ? ~0ull : 0;
+  for (i32 m = 0; m < materials && m < 64; ++m) {
+    i32 any = 0;
+    for (i32 k = 0; k < count; ++k) any |= (i32)(lengths[m * stride + k] != 0.0f);
+    met |= (u64)any << m;
   }
-  for (i32 lane = 0; lane < lanes; ++lane) {
-    const i64 pixel = first + lane;
-    // inverse square of the distance, times the cosine at which the plane is met
-    const float r = norm(direction(args.view, (float)(pixel % args.columns), (float)(pixel / args.columns)));
-    const float ratio = args.axis_distance_mm / r;
-    const float share = ratio * ratio * ratio;
-    args.signal[pixel] = signal[lane] * share;
-    args.variance[pixel] = variance[lane] * share;
+  return met;
+}
+
+// Signal and variance of up to XSIM_LANES neighbouring pixels; lengths [material] are `stride` apart.
+XSIM_FN void integrate_spectrum(const Beam& beam, const float* lengths, i64 stride, i32 count, float* signal, float* variance) {
+  const u64 met = materials_met(lengths, stride, beam.materials, count);
+  for (i32 k = 0; k < XSIM_LANES; ++k) signal[k] = variance[k] = 0.0f;
+  float depth[XSIM_LANES];
+  for (i32 e = 0; e < beam.energies; ++e) {
+    const float* mu = beam.attenuation + (i64)e * beam.materials;
+    const float w1 = beam.signal_weights[e], w2 = beam.variance_weights[e];
+    if (met == 0) {  // nothing before the detector
+      for (i32 k = 0; k < XSIM_LANES; ++k) {
+        signal[k] += w1;
+        variance[k] += w2;
+      }
+      continue;
+    }
+    for (i32 k = 0; k < XSIM_LANES; ++k) depth[k] = 0.0f;
+    for (i32 m = 0; m < beam.materials; ++m) {
+      if (m < 64 && (met >> m & 1) == 0) continue;
+      const float* length = lengths + m * stride;
+      for (i32 k = 0; k < XSIM_LANES; ++k) depth[k] += mu[m] * length[k];
+    }
+    for (i32 k = 0; k < XSIM_LANES; ++k) {
+      const float transmission = power_of_half(depth[k]);
+      signal[k] += w1 * transmission;
+      variance[k] += w2 * transmission;
+    }
   }
 }

@@ -1,43 +1,58 @@
-// Where rays cross surfaces: count, then fill a list, then resolve by priority (overlap.h). No fixed number of
-// crossings a ray. A body that overlaps nothing needs no list: its length is the sum of signed depths.
-//
-// The test of a primitive against a pixel is one piece of code. The loop around it fits the machine: a CPU thread
-// draws the primitives of its tile one after the other; a GPU thread tests its pixel against its tile's
-// list. Both meet each pixel's crossings in the order of the list: solids, then triangles.
+// Where rays cross the surfaces of bodies. The test of a primitive against a pixel is one piece of code; the loop around
+// it fits the machine: a CPU thread draws the primitives of its tile one after the other, a GPU thread tests its
+// pixel against its tile's list. Both meet each pixel's crossings in the order of the list: solids, then triangles.
 #pragma once
 #include "bins.h"
+#include "cluster.h"
+#include "tile.h"
 
 // Bodies to draw, and which of their primitives each tile may meet.
 struct Drawing {
   const Surface* surfaces;
   const Solid* solids;
-  const i64* triangle_starts;  // [tile + 1] into triangle_list
-  const i32* triangle_list;
+  const i64* cluster_starts;   // [tile + 1] into cluster_list
+  const i32* cluster_list;
   const i64* solid_starts;     // [tile + 1] into solid_list
   const i32* solid_list;
   i32 surface_count;
 };
 
-struct CrossingArgs {
-  i32* counts;                 // [pixel of the block] crossings met so far
-  const i64* starts;           // [pixel of the block] first slot of the pixel; used when filling
-  float* depths;               // [slot] fraction beyond the reference plane
-  i32* codes;                  // [slot] 2 * body rank + (1 where the ray enters)
-  Drawing drawing;
-  Tiling tiling;
+// Keeps the crossings of every pixel, as far as there are slots; counts them all.
+struct ListSink {
+  const Tile& tile;
+  const Scratch& scratch;
+  i32 slots, body;
+  XSIM_METHOD i64 pixel(i32 column, i32 row) const { return tile.pixel(column, row); }
+  XSIM_METHOD void cross(i64 pixel, float depth, i32 step) const {
+    const i32 slot = scratch.counts[pixel]++;
+    if (slot >= slots) return;
+    scratch.depths[slot * scratch.stride + pixel] = depth;
+    scratch.codes[slot * scratch.stride + pixel] = 2 * body + (step > 0);
+  }
+  template <i32 SPAN> XSIM_METHOD void span(i64 pixel, const i32* inside, const float* depth, i32 count, i32 step) const {
+    for (i32 k = 0; k < count; ++k)
+      if (inside[k]) cross(pixel + k, depth[k], step);
+  }
 };
 
-template <bool FILL> struct ListSink {
-  const CrossingArgs& args;
-  i32 body;
-  XSIM_METHOD void cross(i32 column, i32 row, float depth, i32 step) const {
-    const i64 pixel = pixel_of_block(args.tiling, column, row);
-    if (FILL) {
-      const i64 slot = args.starts[pixel] + args.counts[pixel];
-      args.depths[slot] = depth;
-      args.codes[slot] = 2 * body + (step > 0);
+// Adds signed depths, for bodies that overlap nothing.
+struct SumSink {
+  const Tile& tile;
+  const Scratch& scratch;
+  XSIM_METHOD i64 pixel(i32 column, i32 row) const { return tile.pixel(column, row); }
+  XSIM_METHOD void cross(i64 pixel, float depth, i32 step) const {
+    scratch.sums[pixel] += step > 0 ? -depth : depth;
+    scratch.balances[pixel] += step;
+  }
+  template <i32 SPAN> XSIM_METHOD void span(i64 pixel, const i32* inside, const float* depth, i32, i32 step) const {
+    float* sums = scratch.sums + pixel;
+    i32* balances = scratch.balances + pixel;
+    XSIM_INDEPENDENT
+    for (i32 k = 0; k < SPAN; ++k) {  // rows of the scratch are a span longer than the tile's
+      const float signed_depth = step > 0 ? -depth[k] : depth[k];
+      sums[k] += inside[k] ? signed_depth : 0.0f;
+      balances[k] += inside[k] ? step : 0;
     }
-    args.counts[pixel] += 1;
   }
 };
 
@@ -48,26 +63,23 @@ template <class Sink> XSIM_FN void draw_solid(const Solid& s, const Window& tile
       const Interval f = intersect(s, column, row);
       if (!(f.leave > f.enter)) continue;
       const i32 step = s.hole ? -1 : 1;
-      sink.cross(column, row, (float)(f.enter - s.reference_fraction), step);
-      sink.cross(column, row, (float)(f.leave - s.reference_fraction), -step);
+      const i64 pixel = sink.pixel(column, row);
+      sink.cross(pixel, (float)(f.enter - s.reference_fraction), step);
+      sink.cross(pixel, (float)(f.leave - s.reference_fraction), -step);
     }
 }
 
-template <bool FILL> XSIM_FN void find_crossings(const CrossingArgs& args, i64 item) {
-  const Drawing& drawing = args.drawing;
-  const Place place = place_of(args.tiling, item);
-  for (i64 k = drawing.solid_starts[place.tile]; k < drawing.solid_starts[place.tile + 1]; ++k) {
+// Lists the crossings of bodies that may overlap.
+XSIM_FN void list_crossings(const Drawing& drawing, i64 number, const Tile& tile, const Scratch& scratch, i32 slots) {
+  for (i64 k = drawing.solid_starts[number]; k < drawing.solid_starts[number + 1]; ++k) {
     const Solid& solid = drawing.solids[drawing.solid_list[k]];
-    draw_solid(solid, place.window, ListSink<FILL>{args, solid.body});
+    draw_solid(solid, tile.window, ListSink{tile, scratch, slots, solid.body});
   }
   i32 s = 0;
-  for (i64 k = drawing.triangle_starts[place.tile]; k < drawing.triangle_starts[place.tile + 1]; ++k) {
-    const i64 triangle = drawing.triangle_list[k];
-    while (s + 1 < drawing.surface_count && drawing.surfaces[s + 1].first <= triangle) ++s;
+  for (i64 k = drawing.cluster_starts[number]; k < drawing.cluster_starts[number + 1]; ++k) {
+    const i64 cluster = drawing.cluster_list[k];
+    while (s + 1 < drawing.surface_count && drawing.surfaces[s + 1].first <= cluster) ++s;
     const Surface& surface = drawing.surfaces[s];
-    draw_triangle(surface, triangle - surface.first, place.window, ListSink<FILL>{args, surface.body});
+    draw_cluster(surface, cluster - surface.first, tile.window, ListSink{tile, scratch, slots, surface.body});
   }
 }
-
-XSIM_KERNEL(count_crossings, CrossingArgs) { find_crossings<false>(args, item); }
-XSIM_KERNEL(fill_crossings, CrossingArgs) { find_crossings<true>(args, item); }

@@ -11,35 +11,29 @@ enum Fault : u8 {
 };
 const float FAULT_LENGTH_MM = 1e-2f;
 
-// What is found on every ray of an image.
+// What all tiles add to, and what they must know of the bodies.
 struct Resolved {
-  float* lengths;        // [material, pixel] mm
-  u16* highest;          // [pixel] 1 + rank of the highest body met, 0 where none
-  u8* faults;            // [pixel] OR of Fault
-  i32* faulty_bodies;    // [pixel] 8 * rank + faults of one faulty body, 0 where none
+  u8* faults;            // [pixel of the image] OR of Fault
+  i32* faulty_bodies;    // [pixel of the image] 8 * rank + faults of one faulty body, 0 where none
   const i32* materials;  // [body rank]
-  Directions<float> view;
-  i64 image_pixels;
+  i64 image_columns;
 };
 
-struct ResolveArgs {
-  float* depths;       // [slot] consumed: sorted, then reused
-  i32* codes;          // [slot] consumed
-  const i64* starts;   // [pixel of the block + 1]
-  Resolved resolved;
-  i64 first_pixel;     // of the block, in the image
-  i32 columns;
-};
+// The crossings of one ray: neighbours are `stride` apart.
+struct Crossings { float* depths; i32* codes; i64 stride; i32 count; };
 
-// Crossings of one ray in the order (depth, code). Shell sort in place: equal keys are interchangeable.
-XSIM_FN void sort_crossings(float* depths, i32* codes, i32 n) {
-  i32 gap = 1;
-  while (gap < n / 3) gap = 3 * gap + 1;
-  for (; gap > 0; gap /= 3)
-    for (i32 i = gap; i < n; ++i) {
+// In the order (depth, code). Shell sort in place: equal keys are interchangeable.
+XSIM_FN void sort_crossings(const Crossings& c) {
+  float* depths = c.depths;
+  i32* codes = c.codes;
+  const i64 n = c.count * c.stride;
+  i64 gap = c.stride;
+  while (gap < n / 3) gap = 3 * gap + c.stride;
+  for (; gap > 0; gap = gap / c.stride / 3 * c.stride)
+    for (i64 i = gap; i < n; i += c.stride) {
       const float depth = depths[i];
       const i32 code = codes[i];
-      i32 k = i;
+      i64 k = i;
       for (; k >= gap && (depth < depths[k - gap] || (depth == depths[k - gap] && code < codes[k - gap])); k -= gap) {
         depths[k] = depths[k - gap];
         codes[k] = codes[k - gap];
@@ -50,22 +44,22 @@ XSIM_FN void sort_crossings(float* depths, i32* codes, i32 n) {
 }
 
 // The bodies a ray is inside of, kept in the slots of crossings already passed: there are never more of them.
-struct Active { float* windings; i32* ranks; i32 count; };
+struct Active { float* windings; i32* ranks; i64 stride; i32 count; };
 
 XSIM_FN void cross_surface(Active& a, i32 rank, float step) {
   i32 k = 0;
-  while (k < a.count && a.ranks[k] != rank) ++k;
+  while (k < a.count && a.ranks[k * a.stride] != rank) ++k;
   if (k == a.count) {
-    a.ranks[k] = rank;
-    a.windings[k] = step;
+    a.ranks[k * a.stride] = rank;
+    a.windings[k * a.stride] = step;
     a.count += 1;
     return;
   }
-  a.windings[k] += step;
-  if (a.windings[k] != 0.0f) return;
+  a.windings[k * a.stride] += step;
+  if (a.windings[k * a.stride] != 0.0f) return;
   a.count -= 1;
-  a.ranks[k] = a.ranks[a.count];
-  a.windings[k] = a.windings[a.count];
+  a.ranks[k * a.stride] = a.ranks[a.count * a.stride];
+  a.windings[k * a.stride] = a.windings[a.count * a.stride];
 }
 
 // A pixel names one body and its faults: one that is open or flipped before one that is nested, then the highest.
@@ -81,39 +75,32 @@ XSIM_FN void note_fault(const Resolved& args, i64 pixel, u8 fault, i32 rank) {
   if (graver || (!lighter && rank > held >> 3)) args.faulty_bodies[pixel] = 8 * rank + fault;
 }
 
-// Gives a stretch of ray to the body that wins there; returns its rank.
-XSIM_FN i32 give_length(const Resolved& args, const Active& a, i64 pixel, float length) {
+// The body that wins a stretch of ray; -1 where there is none.
+XSIM_FN i32 winner_of(const Resolved& args, const Active& a, i64 image_pixel, float length) {
   i32 winner = -1;
   for (i32 k = 0; k < a.count; ++k) {
-    winner = larger(winner, a.ranks[k]);
-    if (length > FAULT_LENGTH_MM && a.windings[k] < 0.0f) note_fault(args, pixel, FAULT_FLIPPED, a.ranks[k]);
-    if (length > FAULT_LENGTH_MM && a.windings[k] > 1.0f) note_fault(args, pixel, FAULT_NESTED, a.ranks[k]);
+    const i32 rank = a.ranks[k * a.stride];
+    const float winding = a.windings[k * a.stride];
+    winner = larger(winner, rank);
+    if (length > FAULT_LENGTH_MM && winding < 0.0f) note_fault(args, image_pixel, FAULT_FLIPPED, rank);
+    if (length > FAULT_LENGTH_MM && winding > 1.0f) note_fault(args, image_pixel, FAULT_NESTED, rank);
   }
-  if (winner >= 0) args.lengths[args.materials[winner] * args.image_pixels + pixel] += length;
   return winner;
 }
 
-// Work item: a pixel of the block.
-XSIM_KERNEL(resolve_overlaps, ResolveArgs) {
-  const i64 start = args.starts[item], pixel = args.first_pixel + item;
-  const i32 n = (i32)(args.starts[item + 1] - start);
-  if (n == 0) return;
-  float* depths = args.depths + start;
-  i32* codes = args.codes + start;
-  sort_crossings(depths, codes, n);
-  const float column = (float)(pixel % args.columns), row = (float)(pixel / args.columns);
-  const float full_length = norm(direction(args.resolved.view, column, row));
-  Active active = {depths, codes, 0};
-  i32 highest = -1;
+// Shares out the way along one ray. Calls give(rank, length) for each stretch; consumes the crossings.
+template <class Give>
+XSIM_FN void resolve_ray(const Resolved& args, const Crossings& c, i64 image_pixel, float full_length, const Give& give) {
+  sort_crossings(c);
+  Active active = {c.depths, c.codes, c.stride, 0};
   float previous = 0.0f;
-  for (i32 k = 0; k < n; ++k) {
-    const float depth = depths[k];  // read before the slot is reused
-    const i32 code = codes[k];
+  for (i32 k = 0; k < c.count; ++k) {
+    const float depth = c.depths[k * c.stride];  // read before the slot is reused
+    const i32 code = c.codes[k * c.stride];
     const float length = (depth - previous) * full_length;
-    if (active.count > 0 && length > 0.0f) highest = larger(highest, give_length(args.resolved, active, pixel, length));
+    if (active.count > 0 && length > 0.0f) give(winner_of(args, active, image_pixel, length), length);
     previous = depth;
     cross_surface(active, code >> 1, (code & 1) ? 1.0f : -1.0f);
   }
-  for (i32 k = 0; k < active.count; ++k) note_fault(args.resolved, pixel, FAULT_OPEN, active.ranks[k]);
-  args.resolved.highest[pixel] = larger(args.resolved.highest[pixel], (u16)(highest + 1));
+  for (i32 k = 0; k < active.count; ++k) note_fault(args, image_pixel, FAULT_OPEN, active.ranks[k * active.stride]);
 }

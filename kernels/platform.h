@@ -22,6 +22,7 @@ typedef unsigned long long u64;
 // A GPU thread owns one pixel; it walks the list of primitives of its tile.
 #define XSIM_PIXEL_MAJOR 1
 #define XSIM_LANES 1
+#define XSIM_SPAN 1
 #define XSIM_INDEPENDENT
 XSIM_FN float square_root(float x) { return sqrtf(x); }
 XSIM_FN double square_root(double x) { return sqrt(x); }
@@ -45,8 +46,10 @@ XSIM_FN float float_of(u32 x) { return __uint_as_float(x); }
 #define XSIM_PIXEL_MAJOR 0
 // Pixelwise kernels take this many neighbouring pixels per item, so that the compiler fills vectors.
 #define XSIM_LANES 64
+// Neighbouring pixels of a row that a triangle is tested against together.
+#define XSIM_SPAN 16
 // Before a loop whose arrays do not overlap.
-#define XSIM_INDEPENDENT _Pragma("GCC ivdep")
+#define XSIM_INDEPENDENT _Pragma("GCC ivdep") _Pragma("GCC unroll 1")
 XSIM_FN float square_root(float x) { return __builtin_sqrtf(x); }
 XSIM_FN double square_root(double x) { return __builtin_sqrt(x); }
 XSIM_FN u32 bits_of(float x) { u32 b; __builtin_memcpy(&b, &x, sizeof b); return b; }

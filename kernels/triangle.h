@@ -1,7 +1,7 @@
 // Closed triangle meshes, watertight by exact signs.
 //
 // Each vertex is projected once and rounded once to a 20.12 fixed-point screen position; from there on every
-// edge function is an exact 64-bit integer, so neighbours agree on which side of their shared edge a pixel
+// edge function is an exact integer, so neighbours agree on which side of their shared edge a pixel
 // centre lies. Ties are broken as if the centre were moved by (eps, eps^2): a ray through an edge or a vertex crosses
 // a closed mesh in pairs, always. A screen stays within +-2^17 pixels (larger triangles are clipped before),
 // so that edge functions stay below 2^62.
@@ -11,6 +11,9 @@
 const i32 SUBPIXEL_BITS = 12;
 const i32 SUBPIXELS = 1 << SUBPIXEL_BITS;
 const double GUARD_BAND_PX = 131072.0;
+// Neighbouring triangles that are stored, culled and set up together.
+const i32 CLUSTER = 16;
+const i32 VERTEX_BLOCK = 1024;
 
 // World point -> (fraction, u, v): rows of a 3 x 4 matrix. The column is u / fraction, or u in a parallel beam; the row
 // is v / fraction, or v in a parallel beam and along a line scan.
@@ -32,42 +35,84 @@ XSIM_FN i32 to_fixed(double px) {
   return t - (i32)((double)t > scaled);
 }
 
-struct ProjectVerticesArgs {
-  const double* vertices;  // [vertex, 3] mm
-  i32* screen;             // [vertex, 2] fixed point: column, row
-  u8* outside;             // [vertex] 1: behind the source or beyond the guard band
-  Homography homography;
-  double near_fraction;
-};
-
-// Work item: a vertex.
-XSIM_KERNEL(project_vertices, ProjectVerticesArgs) {
-  const double* v = args.vertices + 3 * item;
-  const Vec3d h = project(args.homography, {v[0], v[1], v[2]});
-  bool outside = !(h.x > args.near_fraction);
-  const double column = outside ? 0.0 : args.homography.divides_column ? h.y / h.x : h.y;
-  const double row = outside ? 0.0 : args.homography.divides_row ? h.z / h.x : h.z;
-  outside = outside || !(column < GUARD_BAND_PX && column > -GUARD_BAND_PX && row < GUARD_BAND_PX && row > -GUARD_BAND_PX);
-  args.screen[2 * item] = outside ? 0 : to_fixed(column);
-  args.screen[2 * item + 1] = outside ? 0 : to_fixed(row);
-  args.outside[item] = outside;
-}
-
 // The triangles of one body, and how it is seen. Everything is in the body's own frame: many bodies may share
 // one mesh, and nothing is copied for a pose.
 struct Surface {
   const double* vertices;     // [vertex, 3] mm
-  const i32* screen;          // [screen vertex, 2] fixed point: column, row
-  const i32* faces;           // [triangle, 3] into screen
-  const i32* planes;          // [triangle, 3] into vertices: the face whose plane and winding it has
+  i32* screen;                // [2, screen vertex] fixed point: columns, then rows
+  float* depths;              // [vertex] fraction beyond the reference plane
+  const i32* faces;           // [cluster, corner, CLUSTER] into screen
+  const i32* planes;          // [cluster, corner, CLUSTER] into vertices: the face whose plane and winding it has
+  const float* normals;       // [cluster, axis, CLUSTER] of the planes, unit
+  const double* offsets;      // [cluster, CLUSTER] of the planes: normal . corner, mm
+  const float* spheres;       // [cluster, 4] centre and radius of a sphere around it, mm; null: windows are given
+  const Window* windows;      // [cluster] or null
   Homography homography;
   Rays<double> rays;
   double reference_fraction, near_fraction;
   double handedness;          // sign of the determinant of the homography
-  i64 first;                  // number of its first triangle among those of all bodies
+  i64 first;                  // number of its first cluster among those of all bodies
+  i64 first_vertex;           // number of its first vertex among those of all bodies
+  i64 vertex_count, screen_count;
   Window window;              // pixels the body may cover
   i32 body;                   // rank
+  i32 is_line_scan;
+  i32 flat_extent;            // fixed point: a triangle no larger than this is met at one angle
 };
+
+struct ProjectVerticesArgs {
+  const Surface* surfaces;
+  u8* outside;                // [surface] 1: a vertex is behind the source or beyond the guard band
+  i64 vertex_count;           // of all surfaces
+  i32 surface_count;
+};
+
+// Screen positions of vertices [begin, end) of a surface; true where one is outside.
+template <bool PARALLEL> XSIM_FN bool project_range(const Surface& s, i64 begin, i64 end) {
+  const Homography h = s.homography;
+  const double* vertices = s.vertices;
+  i32* columns = s.screen;
+  i32* rows = s.screen + s.screen_count;
+  float* depths = s.depths;
+  const double near = s.near_fraction, reference = s.reference_fraction;
+  i32 any = 0;
+  XSIM_INDEPENDENT
+  for (i64 k = begin; k < end; ++k) {
+    const double* v = vertices + 3 * k;
+    const Vec3d p = project(h, {v[0], v[1], v[2]});
+    const i32 behind = !(p.x > near);
+    const double fraction = behind ? near : p.x, w = PARALLEL ? 1.0 : behind ? 1.0 : p.x;
+    const double column = p.y / w, row = p.z / w;
+    const i32 inside = (i32)(column < GUARD_BAND_PX) & (i32)(column > -GUARD_BAND_PX) & (i32)(row < GUARD_BAND_PX) &
+                       (i32)(row > -GUARD_BAND_PX) & (1 - behind);
+    columns[k] = to_fixed(inside ? column : 0.0);
+    rows[k] = to_fixed(inside ? row : 0.0);
+    depths[k] = (float)(fraction - reference);
+    any |= 1 - inside;
+  }
+  return any != 0;
+}
+
+// Work item: VERTEX_BLOCK vertices, counted over all surfaces.
+XSIM_KERNEL(project_vertices, ProjectVerticesArgs) {
+  i64 k = item * VERTEX_BLOCK;
+  const i64 end = smaller(k + VERTEX_BLOCK, args.vertex_count);
+  i32 low = 0, high = args.surface_count;
+  while (high - low > 1) {
+    const i32 middle = (low + high) / 2;
+    if (args.surfaces[middle].first_vertex <= k) low = middle; else high = middle;
+  }
+  for (i32 s = low; k < end; ++s) {
+    const Surface& surface = args.surfaces[s];
+    const i64 first = surface.first_vertex, stop = smaller(end, first + surface.vertex_count);
+    if (!surface.is_line_scan && k < stop) {
+      const bool outside = surface.homography.divides_column ? project_range<false>(surface, k - first, stop - first)
+                                                             : project_range<true>(surface, k - first, stop - first);
+      if (outside) args.outside[s] = 1;
+    }
+    k = stop;
+  }
+}
 
 // The corners of a triangle on the screen, turned to a positive area.
 struct Outline {
@@ -75,13 +120,15 @@ struct Outline {
   bool turned;     // the area was negative
 };
 
-XSIM_FN Outline outline_of(const Surface& s, i64 triangle) {
+XSIM_FN Outline outline_of(const Surface& s, i64 cluster, i32 lane) {
+  const i32* faces = s.faces + 3 * CLUSTER * cluster + lane;
   Outline t;
   for (int k = 0; k < 3; ++k) {
-    const i64 v = s.faces[3 * triangle + k];
-    t.x[k] = s.screen[2 * v];
-    t.y[k] = s.screen[2 * v + 1];
+    const i32 v = faces[k * CLUSTER];
+    t.x[k] = s.screen[v];
+    t.y[k] = s.screen[s.screen_count + v];
   }
+  t.turned = false;
   return t;
 }
 
@@ -89,10 +136,11 @@ XSIM_FN Outline outline_of(const Surface& s, i64 triangle) {
 XSIM_FN bool orient(Outline& t) {
   const i64 area = (i64)(t.x[1] - t.x[0]) * (t.y[2] - t.y[0]) - (i64)(t.y[1] - t.y[0]) * (t.x[2] - t.x[0]);
   t.turned = area < 0;
-  if (t.turned) {
-    exchange(t.x[1], t.x[2]);
-    exchange(t.y[1], t.y[2]);
-  }
+  const i32 x = t.x[1], y = t.y[1];
+  t.x[1] = t.turned ? t.x[2] : x;
+  t.y[1] = t.turned ? t.y[2] : y;
+  t.x[2] = t.turned ? x : t.x[2];
+  t.y[2] = t.turned ? y : t.y[2];
   return area != 0;
 }
 
@@ -122,76 +170,88 @@ const double EDGE_ON_COSINE = 0.02;
 
 struct Corners { Vec3d p[3]; };
 
-XSIM_FN Corners corners_of(const Surface& s, i64 triangle, bool turned) {
-  Corners c;
-  for (int k = 0; k < 3; ++k) {
-    const i64 v = s.planes[3 * triangle + k];
-    c.p[k] = {s.vertices[3 * v], s.vertices[3 * v + 1], s.vertices[3 * v + 2]};
-  }
-  if (turned) exchange(c.p[1], c.p[2]);
-  return c;
+XSIM_FN Corners corners_of(const Surface& s, i64 cluster, i32 lane, bool turned) {
+  const i32* planes = s.planes + 3 * CLUSTER * cluster + lane;
+  const i32 second = planes[CLUSTER], third = planes[2 * CLUSTER];
+  const double* a = s.vertices + 3 * (i64)planes[0];
+  const double* b = s.vertices + 3 * (i64)(turned ? third : second);
+  const double* c = s.vertices + 3 * (i64)(turned ? second : third);
+  return {{{a[0], a[1], a[2]}, {b[0], b[1], b[2]}, {c[0], c[1], c[2]}}};
 }
 
-// In a parallel beam by the direction of the rays; else |height of the source over the face| against the reach to its
-// corners.
+// |height of the source over the face| against the reach to its corners; in a parallel beam the way along the rays.
 XSIM_FN bool is_edge_on(const Surface& s, const Corners& c, Vec3d n) {
-  if (!s.homography.divides_column) {
-    const double towards = dot(n, s.rays.way.origin);
-    return !(towards * towards > EDGE_ON_COSINE * EDGE_ON_COSINE * dot(n, n) * dot(s.rays.way.origin, s.rays.way.origin));
-  }
-  const Vec3d a = c.p[0] - s.rays.source, b = c.p[1] - s.rays.source, d = c.p[2] - s.rays.source;
+  const bool parallel = !s.homography.divides_column;
+  const Vec3d way = s.rays.way.origin, source = s.rays.source;
+  const Vec3d a = parallel ? way : c.p[0] - source, b = parallel ? way : c.p[1] - source;
+  const Vec3d d = parallel ? way : c.p[2] - source;
   const double height = dot(n, a);
   const double reach2 = larger(dot(a, a), larger(dot(b, b), dot(d, d)));
   return !(height * height > EDGE_ON_COSINE * EDGE_ON_COSINE * dot(n, n) * reach2);
 }
 
 // A triangle that is its face, not a piece that clipping left of it: only then do corners and outline belong together.
-XSIM_FN bool is_whole(const Surface& s, i64 triangle) {
+XSIM_FN bool is_whole(const Surface& s, i64 cluster, i32 lane) {
   if (s.faces == s.planes) return true;
-  for (int k = 0; k < 3; ++k)
-    if (s.faces[3 * triangle + k] != s.planes[3 * triangle + k]) return false;
+  for (i64 k = 3 * CLUSTER * cluster + lane, n = 0; n < 3; ++n, k += CLUSTER)
+    if (s.faces[k] != s.planes[k]) return false;
   return true;
 }
 
-XSIM_FN Plane plane_of(const Surface& s, i64 triangle, bool turned, i32 column, i32 row) {
-  const Corners c = corners_of(s, triangle, turned);
+XSIM_FN void weigh_corners(const Surface& s, const Corners& c, Plane& p) {
   const double* m = s.homography.m;
+  for (int k = 0; k < 3; ++k) {  // 1 / fraction is linear on the screen; in a parallel beam the fraction itself
+    const double fraction = larger(m[0] * c.p[k].x + m[1] * c.p[k].y + m[2] * c.p[k].z + m[3], s.near_fraction);
+    const double weight = s.homography.divides_column ? 1.0 / fraction : 1.0;
+    p.n[k] = (float)((fraction - s.reference_fraction) * weight);
+    p.b[k] = (float)weight;
+  }
+}
+
+// The plane n . x = offset with a normal of any length, from a pixel on.
+XSIM_FN Plane plane_from(const Surface& s, Vec3d n, double offset, i32 column, i32 row) {
   const double f = s.reference_fraction;
-  double fraction[3];
-  for (int k = 0; k < 3; ++k)
-    fraction[k] = larger(m[0] * c.p[k].x + m[1] * c.p[k].y + m[2] * c.p[k].z + m[3], s.near_fraction);
+  const Vec3d way = direction(s.rays.way, (double)column, (double)row);
+  const double b0 = dot(n, way), b1 = dot(n, s.rays.way.column), b2 = dot(n, s.rays.way.row);
   Plane p;
   p.column = column;
   p.row = row;
-  p.nearest = (float)(smaller(fraction[0], smaller(fraction[1], fraction[2])) - f);
-  p.farthest = (float)(larger(fraction[0], larger(fraction[1], fraction[2])) - f);
-  const Vec3d n = cross(c.p[1] - c.p[0], c.p[2] - c.p[0]);
-  p.edge_on = is_edge_on(s, c, n) && is_whole(s, triangle);
-  if (p.edge_on) {
-    for (int k = 0; k < 3; ++k) {  // 1 / fraction is linear on the screen; in a parallel beam the fraction itself
-      const double weight = s.homography.divides_column ? 1.0 / fraction[k] : 1.0;
-      p.n[k] = (float)((fraction[k] - f) * weight);
-      p.b[k] = (float)weight;
-    }
-    return p;
-  }
-  const double b0 = dot(n, direction(s.rays.way, (double)column, (double)row));
-  const double b1 = dot(n, s.rays.way.column), b2 = dot(n, s.rays.way.row);
   p.b[0] = (float)b0;
   p.b[1] = (float)b1;
   p.b[2] = (float)b2;
-  p.n[0] = (float)(dot(n, c.p[0] - start(s.rays, (double)column, (double)row)) - f * b0);
+  p.n[0] = (float)(offset - dot(n, start(s.rays, (double)column, (double)row)) - f * b0);
   p.n[1] = (float)(-dot(n, s.rays.source_column) - f * b1);
   p.n[2] = (float)(-dot(n, s.rays.source_row) - f * b2);
+  p.edge_on = !(b0 * b0 > EDGE_ON_COSINE * EDGE_ON_COSINE * dot(n, n) * dot(way, way));
   return p;
 }
 
-// e0, e1, e2: the edge functions there, from corner 0 to 1, 1 to 2 and 2 to 0.
-XSIM_FN float depth_at(const Plane& p, i32 column, i32 row, i64 e0, i64 e1, i64 e2) {
-  const bool by_corners = p.edge_on;  // an edge function weighs the corner opposite
-  const float u = by_corners ? (float)e1 : 1.0f;
-  const float v = by_corners ? (float)e2 : (float)(column - p.column);
-  const float w = by_corners ? (float)e0 : (float)(row - p.row);
+// Of a triangle of any size: edge-on by its least angle.
+XSIM_FN Plane plane_of(const Surface& s, i64 cluster, i32 lane, bool turned, i32 column, i32 row) {
+  const Corners c = corners_of(s, cluster, lane, turned);
+  const Vec3d n = cross(c.p[1] - c.p[0], c.p[2] - c.p[0]);
+  Plane p = plane_from(s, n, dot(n, c.p[0]), column, row);
+  p.edge_on = is_edge_on(s, c, n);
+  return p;
+}
+
+// Of a flat triangle, by the normal kept for it: its angle hardly changes from corner to corner. No branches, so
+// that the triangles of a cluster share vectors.
+XSIM_FN Plane flat_plane_of(const Surface& s, i64 cluster, i32 lane, i32 column, i32 row) {
+  const float* normal = s.normals + 3 * CLUSTER * cluster + lane;
+  return plane_from(s, {normal[0], normal[CLUSTER], normal[2 * CLUSTER]}, s.offsets[CLUSTER * cluster + lane], column, row);
+}
+
+// Depths of its corners: none of a triangle leaves them.
+XSIM_FN void limit_depths(const Surface& s, i64 cluster, i32 lane, float& nearest, float& farthest) {
+  const i32* planes = s.planes + 3 * CLUSTER * cluster + lane;
+  const float a = s.depths[planes[0]], b = s.depths[planes[CLUSTER]], c = s.depths[planes[2 * CLUSTER]];
+  nearest = smaller(a, smaller(b, c));
+  farthest = larger(a, larger(b, c));
+}
+
+// The ratio of both forms at (u, v, w).
+XSIM_FN float depth_of(const Plane& p, float u, float v, float w) {
   const float depth = (p.n[0] * u + p.n[1] * v + p.n[2] * w) / (p.b[0] * u + p.b[1] * v + p.b[2] * w);
   return depth > p.nearest ? smaller(depth, p.farthest) : p.nearest;  // no area: NaN -> nearest
 }
@@ -211,35 +271,4 @@ XSIM_FN Edges edges_at(const Outline& t, i32 column, i32 row) {
     e.row_step[k] = dx * SUBPIXELS;
   }
   return e;
-}
-
-// Calls sink.cross(pixel column, row, depth, +1 entering or -1 leaving) for each pixel centre of the window inside
-// the triangle. The plane is made when the first is met: most triangles of a fine mesh cover none.
-template <class Sink>
-XSIM_FN void draw_triangle(const Surface& s, i64 triangle, const Window& tile, const Sink& sink) {
-  Outline t = outline_of(s, triangle);
-  const Window whole = window_of(t), w = meet(whole, tile);
-  if (empty(w) || !orient(t)) return;
-  const i32 step = t.turned == (s.handedness > 0.0) ? 1 : -1;
-  Edges e = edges_at(t, w.column0, w.row0);
-  Plane plane;
-  bool planned = false;
-  for (i32 row = w.row0; row <= w.row1; ++row) {
-    i64 e0 = e.value[0], e1 = e.value[1], e2 = e.value[2];
-    bool met = false;
-    for (i32 column = w.column0; column <= w.column1; ++column) {
-      if ((e0 | e1 | e2) >= 0) {
-        // counted from a pixel of the triangle, not of the tile: the same depth however the image is divided
-        if (!planned) plane = plane_of(s, triangle, t.turned, larger(whole.column0, 0), larger(whole.row0, 0));
-        planned = met = true;
-        sink.cross(column, row, depth_at(plane, column, row, e0, e1, e2), step);
-      } else if (met) {
-        break;  // convex: past the right edge
-      }
-      e0 += e.column_step[0];
-      e1 += e.column_step[1];
-      e2 += e.column_step[2];
-    }
-    for (int k = 0; k < 3; ++k) e.value[k] += e.row_step[k];
-  }
 }

@@ -15,28 +15,28 @@ XSIM_FN Window around(const Window& a, const Window& b) {
   return {smaller(a.column0, b.column0), smaller(a.row0, b.row0), larger(a.column1, b.column1), larger(a.row1, b.row1)};
 }
 
-// Tiles of the rows [row_begin, row_end) of an image, numbered row by row over the whole image.
+// Tiles of an image, numbered row by row.
 struct Tiling {
-  i32 columns, row_begin, row_end;
+  i32 columns, rows;
   i32 tile_rows, tile_columns, tile_grid_columns;
 };
 
 XSIM_FN Window window_of_tile(const Tiling& t, i64 tile) {
   const i32 row0 = (i32)(tile / t.tile_grid_columns) * t.tile_rows;
   const i32 column0 = (i32)(tile % t.tile_grid_columns) * t.tile_columns;
-  return {column0, larger(row0, t.row_begin), smaller(column0 + t.tile_columns, t.columns) - 1,
-          smaller(row0 + t.tile_rows, t.row_end) - 1};
+  return {column0, row0, smaller(column0 + t.tile_columns, t.columns) - 1, smaller(row0 + t.tile_rows, t.rows) - 1};
 }
 
-// A work item is a tile (XSIM_PIXEL_MAJOR 0) or a pixel of the block (1).
+// A work item is a tile (XSIM_PIXEL_MAJOR 0) or a pixel of a tile (1), the tiles in order or those of a list. The window
+// is empty for a pixel beyond the image.
 struct Place { i64 tile; Window window; };
 
-XSIM_FN Place place_of(const Tiling& t, i64 item) {
-  if (!XSIM_PIXEL_MAJOR) return {item, window_of_tile(t, item)};
-  const i32 row = t.row_begin + (i32)(item / t.columns), column = (i32)(item % t.columns);
-  return {(i64)(row / t.tile_rows) * t.tile_grid_columns + column / t.tile_columns, {column, row, column, row}};
-}
-
-XSIM_FN i64 pixel_of_block(const Tiling& t, i32 column, i32 row) {
-  return (i64)(row - t.row_begin) * t.columns + column;
+XSIM_FN Place place_of(const Tiling& t, const i32* active, i64 item) {
+  const i32 size = XSIM_PIXEL_MAJOR ? t.tile_rows * t.tile_columns : 1;
+  const i64 number = active ? active[item / size] : item / size;
+  const Window tile = window_of_tile(t, number);
+  if (!XSIM_PIXEL_MAJOR) return {number, tile};
+  const i32 within = (i32)(item % size);
+  const i32 row = tile.row0 + within / t.tile_columns, column = tile.column0 + within % t.tile_columns;
+  return {number, meet(tile, {column, row, column, row})};
 }

@@ -1,7 +1,6 @@
 // Everything, in one translation unit: for the host compiler through host.cpp, for NVRTC as one string.
 #pragma once
-#include "apart.h"
-#include "attenuation.h"
 #include "probe.h"
+#include "projection.h"
 #include "scintillator.h"
 #include "sensor.h"

@@ -15,6 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -25,6 +26,7 @@ from xsim.backend import ARGUMENTS, CpuBackend
 from xsim.radiograph import expose
 from xsim.resources import package_directory
 
+BATCH = 4096  # pixels whose scratch lies side by side where a GPU's loops run
 # As in kernels/CMakeLists.txt: what decides the bits.
 FLAGS = ("-std=c++17", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 SANITIZE = (
@@ -54,6 +56,7 @@ def build(folder: Path, *flags: str, pixel_major: bool = False) -> Path:
         for line, replaced in (
             ("#define XSIM_PIXEL_MAJOR 0", "#define XSIM_PIXEL_MAJOR 1"),
             ("#define XSIM_LANES 64", "#define XSIM_LANES 1"),
+            ("#define XSIM_SPAN 16", "#define XSIM_SPAN 1"),
         ):
             assert platform.count(line) == 1
             platform = platform.replace(line, replaced)
@@ -75,6 +78,16 @@ class LibraryBackend(CpuBackend):
             getattr(self._library, kernel).argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         if pixel_major:
             self.pixel_major, self.lanes, self.tile_shape = True, 1, (16, 16)
+
+    def launch_tiles(self, kernel: str, tiles: int, rows: tuple[int, int], **arguments: Any) -> None:
+        """As a GPU runs them: a pixel an item, the scratch of a batch of them side by side."""
+        if not self.pixel_major:
+            super().launch_tiles(kernel, tiles, rows, **arguments)
+            return
+        items = tiles * self.tile_shape[0] * self.tile_shape[1]
+        blocks = {"floats": np.zeros(rows[0] * BATCH, np.float32), "integers": np.zeros(rows[1] * BATCH, np.int32)}
+        for begin in range(0, items, BATCH):
+            self.launch(kernel, min(begin + BATCH, items), begin=begin, **arguments, **blocks, stride=BATCH)
 
 
 def scenes(folder: Path) -> Iterator[tuple[str, Scene]]:

@@ -16,14 +16,15 @@ import pytest
 
 from xsim.backend import ARGUMENTS, CUDA_OPTIONS, get_backend, kernel_source
 
-# Double on purpose: vertices are projected, planes of triangles made and analytic solids intersected in double, all
-# inside the kernels that meet both. Their float part, the edges and depths of a triangle, is checked apart by PROBE.
-DOUBLE_KERNELS = {"project_vertices", "count_crossings", "fill_crossings", "sum_lengths"}
+# Double on purpose: vertices and clusters are projected, planes of triangles made and analytic solids intersected in
+# double, all inside the kernels that meet both. Their float part, the edges and depths of a triangle, is checked apart
+# by PROBE.
+DOUBLE_KERNELS = {"project_vertices", "count_bins", "project_scene"}
 PROBE = """
 extern "C" __global__ void meet_triangle_probe(const Outline* t, const Plane* p, i32 column, i32 row, float* depth) {
   const Edges e = edges_at(*t, column, row);
   if ((e.value[0] | e.value[1] | e.value[2]) >= 0)
-    *depth = depth_at(*p, column, row, e.value[0], e.value[1], e.value[2]);
+    *depth = depth_of(*p, (float)e.value[1], (float)e.value[2], (float)e.value[0]);
 }
 """
 

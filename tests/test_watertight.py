@@ -14,10 +14,9 @@ from station import closed_meshes, faults, lengths_of, only, save, station
 
 from xsim import MeshError, path_lengths
 from xsim.backend import Backend
-from xsim.clipping import clip_faces
-from xsim.geometry import NEAR_FRACTION, View
+from xsim.clipping import clip_faces, screen_positions
+from xsim.geometry import View
 from xsim.projector import FLIPPED, OPEN, project
-from xsim.records import homography_record
 
 TOLERANCE_MM = 1e-4
 #: A mesh alone: depths are summed. In a crowd: lists of crossings are sorted.
@@ -149,15 +148,9 @@ def test_a_corner_of_a_cut_face_lies_where_its_other_faces_have_it(backend: Back
     points[ahead] = view.source + fraction[ahead, None] * rays
     scene = station(save(tmp_path, "plate", points, plate.faces), shape=(101, 101), pitch_mm=0.7, directory=tmp_path)
     held = scene.mesh_of(scene.body[0])
-    xp, count = backend.xp, len(held.vertices)
-    screen, outside = xp.empty((count, 2), np.int32), xp.empty(count, np.uint8)
-    backend.launch(
-        "project_vertices", count, vertices=xp.asarray(held.vertices), screen=screen, outside=outside,
-        homography=homography_record(view), near_fraction=NEAR_FRACTION,
-    )  # fmt: skip
-    kept = backend.to_numpy(screen)
-    cut, faces, parents = clip_faces(view, held.vertices, held.faces, kept, backend.to_numpy(outside))
-    inside = ~backend.to_numpy(outside).astype(bool)
+    kept, outside = screen_positions(view, held.vertices)
+    cut, faces, parents = clip_faces(view, held.vertices, held.faces, kept, outside)
+    inside = ~outside
     assert inside[held.faces].any(axis=1)[~inside[held.faces].all(axis=1)].any()
     for triangle, parent in zip(faces, parents, strict=True):
         for corner in held.faces[parent]:

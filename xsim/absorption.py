@@ -11,12 +11,12 @@ from xsim import material
 from xsim.backend import Backend
 from xsim.errors import SceneError
 from xsim.geometry import View
-from xsim.projector import Projection
+from xsim.projector import prepare, run
 from xsim.scene import Scene
 from xsim.scintillator import absorbed_fraction
 from xsim.units import REFERENCE_DISTANCE_MM
 
-__all__ = ["BeamWeights", "absorb", "beam_weights", "exposure_mas"]
+__all__ = ["BeamWeights", "Expected", "beam_weights", "expected_signal", "exposure_mas"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,28 @@ class BeamWeights:
     def quanta(self) -> float:
         """Number of quanta absorbed per pixel."""
         return float((self.signal_kev / self.energy_kev).sum())
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the pixels of a view absorb in the mean, in the memory of the backend.
+
+    Attributes
+    ----------
+    signal, variance : float32 [row, column]
+        keV and keV^2; no variance where none was asked for.
+    labels : uint16 [row, column]
+    faults : uint8 [row, column]
+    faulty_bodies : int32 [row, column]
+        As in ``Projection``.
+
+    """
+
+    signal: Any
+    variance: Any
+    labels: Any
+    faults: Any
+    faulty_bodies: Any
 
 
 def beam_weights(scene: Scene, view: View, mas: float) -> BeamWeights:
@@ -68,33 +90,46 @@ def exposure_mas(scene: Scene, view: View) -> float:
     return float(f"{wanted / per_mas:.9g}")
 
 
-def absorb(projection: Projection, view: View, weights: BeamWeights, backend: Backend) -> tuple[Any, Any]:
-    """Mean and variance of the energy absorbed in each pixel.
+def beam_record(weights: BeamWeights, materials: tuple[material.Material, ...], view: View, xp: Any) -> dict[str, Any]:
+    """The kernels' ``Beam``: the energies that carry signal, and how each material takes them away."""
+    used = weights.signal_kev > 0
+    table = material.attenuation_table(materials, weights.energy_kev)
+    return {
+        "attenuation": xp.asarray(np.ascontiguousarray(table.T[used] / np.log(2.0), np.float32)),
+        "signal_weights": xp.asarray(weights.signal_kev[used].astype(np.float32)),
+        "variance_weights": xp.asarray(weights.variance_kev2[used].astype(np.float32)),
+        "axis_distance_mm": view.flux_distance_mm,
+        "energies": int(used.sum()),
+        "materials": len(materials),
+    }
 
-    Returns
-    -------
-    signal, variance : float32 [row, column], keV and keV^2
+
+def expected_signal(
+    scene: Scene, view: View, weights: BeamWeights, backend: Backend, variance: bool = True, active: Any = None
+) -> Expected:
+    """Mean and variance of the energy absorbed in each pixel, in one pass and without an image of path lengths.
+
+    Parameters
+    ----------
+    scene : Scene
+    view : View
+    weights : BeamWeights
+    backend : Backend
+    variance : bool
+        Whether the variance is wanted.
+    active : int32 [tile], optional
+        Numbers of the tiles (``Tiles.of(view, backend)``) to work on; the others stay zero.
+
+    Raises
+    ------
+    BackendError
+        The images do not fit into memory.
 
     """
-    xp = backend.xp
-    table = material.attenuation_table(projection.materials, weights.energy_kev)
-    used = weights.signal_kev > 0
-    pixels = view.rows * view.columns
-    signal, variance = (xp.empty((view.rows, view.columns), np.float32) for _ in range(2))
-    backend.launch(
-        "integrate_spectrum",
-        -(-pixels // backend.lanes),
-        lengths=projection.lengths_mm,
-        attenuation=xp.asarray(np.ascontiguousarray(table.T[used], np.float32)),
-        signal_weights=xp.asarray(weights.signal_kev[used].astype(np.float32)),
-        variance_weights=xp.asarray(weights.variance_kev2[used].astype(np.float32)),
-        signal=signal,
-        variance=variance,
-        view=view.directions,
-        axis_distance_mm=view.axis_distance_mm,
-        energies=int(used.sum()),
-        materials=len(projection.materials),
-        columns=view.columns,
-        pixels=pixels,
-    )
-    return signal, variance
+    drawn = prepare(scene, view, backend)
+    beam = beam_record(weights, drawn.materials, view, backend.xp)
+    images: dict[str, type] = {"signal": np.float32, "labels": np.uint16}
+    if variance:
+        images["variance"] = np.float32
+    found = run(drawn, view, backend, images, beam, active)
+    return Expected(found["signal"], found.get("variance"), found["labels"], found["faults"], found["faulty_bodies"])

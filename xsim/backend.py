@@ -11,20 +11,22 @@ import functools
 import importlib.util
 import os
 import re
-import threading
 import weakref
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
 
 from xsim.errors import BackendError
-from xsim.kernel_arguments import ARGUMENTS, RECORDS
+from xsim.kernel_arguments import ARGUMENTS, RECORDS, address, pack_arguments
 from xsim.resources import package_directory
 
 CUDA_OPTIONS = ("--std=c++17", "--fmad=false")
 CUDA_THREADS = 128
+CUDA_BATCH = 1 << 21  # pixels at work at a time
+SPAN = 16  # rows of a CPU tile's scratch are this much longer: XSIM_SPAN
 CPU_LEVELS = ("v2", "v3", "v4")
 
 
@@ -48,53 +50,28 @@ def kernel_source() -> str:
     return read("xsim.h")
 
 
-def pack_arguments(kernel: str, values: dict[str, Any]) -> np.ndarray:
-    """One record of the kernel's argument layout; arrays become their addresses, a dict fills a nested record."""
-    record = np.zeros((), ARGUMENTS[kernel])
-    fill_record(record, values, kernel)
-    return record
-
-
-def fill_record(record: np.ndarray, values: Mapping[str, Any], name: str) -> None:
-    """Fill every field of a record by name; a pointer field takes an array."""
-    names = record.dtype.names or ()
-    if set(values) != set(names):
-        raise TypeError(f"{name}: missing or unknown arguments {sorted(set(values) ^ set(names))}")
-    for field, value in values.items():
-        if isinstance(value, Mapping):
-            fill_record(record[field], value, f"{name}.{field}")
-        else:
-            is_pointer = record[field].ndim == 0 and getattr(value, "ndim", 0) > 0
-            record[field] = address(value) if is_pointer else value
-
-
-def address(array: Any) -> int:
-    """Address of a contiguous NumPy or CuPy array."""
-    if not array.flags.c_contiguous:
-        raise TypeError("kernel arguments must be contiguous arrays")
-    if isinstance(array, np.ndarray):
-        return array.ctypes.data
-    return int(array.data.ptr)
-
-
 class Scratch:
-    """Arrays of zeros that kernels leave as zeros, kept from call to call; of one image size at a time, per thread.
+    """Blocks of zeros that kernels leave as zeros where they must be, kept for the next call of the same size.
 
-    What is taken and not put back, after an interrupt, is forgotten: it may not be zero.
+    What is taken and not put back, after an interrupt, is forgotten: it may not be as it should.
     """
 
     def __init__(self, xp: Any) -> None:
-        self._xp, self._kept = xp, threading.local()
+        self._xp, self._size, self._kept = xp, (0, 0), deque[tuple[Any, Any]]()
 
-    def take(self, shape: tuple[int, ...], dtype: type) -> Any:
-        """Zeros of a shape and type."""
-        kept = self._kept.__dict__.pop(np.dtype(dtype).str, None)
-        return kept if kept is not None and kept.shape == shape else self._xp.zeros(shape, dtype)
+    def take(self, floats: int, integers: int) -> tuple[Any, Any]:
+        """That many float32 and int32 zeros."""
+        if (floats, integers) != self._size:
+            self._size, self._kept = (floats, integers), deque()
+        try:
+            return self._kept.pop()
+        except IndexError:
+            return self._xp.zeros(floats, np.float32), self._xp.zeros(integers, np.int32)
 
-    def put_back(self, *arrays: Any) -> None:
-        """Keep arrays for the next call, zero as they were."""
-        for array in arrays:
-            self._kept.__dict__[np.dtype(array.dtype).str] = array
+    def put_back(self, blocks: tuple[Any, Any]) -> None:
+        """Keep blocks for the next call."""
+        if (blocks[0].size, blocks[1].size) == self._size:
+            self._kept.append(blocks)
 
 
 class Backend(Protocol):
@@ -109,9 +86,9 @@ class Backend(Protocol):
     lanes : int
         Neighbouring pixels per item in pixelwise kernels.
     pixel_major : bool
-        Whether crossing kernels take a pixel per item (GPU) or a tile (CPU).
-    tile_shape : tuple of int or None
-        Rows and columns of a tile; None for as many as the image has.
+        Whether a projection's work item is a pixel (GPU) or a tile (CPU).
+    tile_shape : tuple of int
+        Rows and columns of a tile.
 
     """
 
@@ -119,11 +96,13 @@ class Backend(Protocol):
     xp: Any
     lanes: int
     pixel_major: bool
-    tile_shape: tuple[int, int | None]
-    scratch: Scratch
+    tile_shape: tuple[int, int]
 
     def launch(self, kernel: str, items: int, /, *, begin: int = 0, grain: int = 1, **arguments: Any) -> None:
         """Run ``kernel`` over the work items [begin, items), a thread taking ``grain`` of them at the least."""
+
+    def launch_tiles(self, kernel: str, tiles: int, rows: tuple[int, int], **arguments: Any) -> None:
+        """Run a kernel over tiles with scratch: ``rows`` numbers of float32 and of int32 for every pixel at work."""
 
     def to_numpy(self, array: Any) -> np.ndarray:
         """Copy of an array in host memory (the array itself on the CPU)."""
@@ -143,25 +122,41 @@ class CpuBackend:
     xp: Any = np
     lanes = 64
     pixel_major = False
-    tile_shape: tuple[int, int | None] = (16, None)
+    tile_shape = (32, 64)
 
     def __init__(self, threads: int | None = None, level: str | None = None) -> None:
         self.level = level or os.environ.get("XSIM_CPU_LEVEL") or best_cpu_level()
         self.threads = threads or int(os.environ.get("XSIM_THREADS", 0)) or available_cores()
-        self.scratch = Scratch(np)
+        self._scratch = Scratch(np)
         self._library = load_library(self.level)
 
     def launch(self, kernel: str, items: int, /, *, begin: int = 0, grain: int = 1, **arguments: Any) -> None:
         record = pack_arguments(kernel, arguments)
         function = getattr(self._library, kernel)
-        total = items - begin
-        block = max(grain, -(-total // (8 * self.threads)))
-        if self.threads == 1 or total <= block:
-            function(record.ctypes.data, begin, items)
+        self._spread(lambda span: function(record.ctypes.data, *span), begin, items, grain)
+
+    def launch_tiles(self, kernel: str, tiles: int, rows: tuple[int, int], **arguments: Any) -> None:
+        stride = self.tile_shape[0] * (self.tile_shape[1] + SPAN)
+        sample = pack_arguments(kernel, {**arguments, "floats": None, "integers": None, "stride": stride})
+        function = getattr(self._library, kernel)
+
+        def work(span: tuple[int, int]) -> None:
+            blocks = self._scratch.take(rows[0] * stride, rows[1] * stride)
+            record = sample.copy()
+            record["floats"], record["integers"] = address(blocks[0]), address(blocks[1])
+            function(record.ctypes.data, *span)
+            self._scratch.put_back(blocks)
+
+        self._spread(work, 0, tiles, 1)
+
+    def _spread(self, work: Callable[[tuple[int, int]], None], begin: int, end: int, grain: int) -> None:
+        """Blocks of the items [begin, end), each to whichever thread is free."""
+        block = max(grain, -(-(end - begin) // (8 * self.threads)))
+        if self.threads == 1 or end - begin <= block:
+            work((begin, end))
             return
-        blocks = [(k, min(k + block, items)) for k in range(begin, items, block)]
-        pool = thread_pool(self.threads)
-        list(pool.map(lambda span: function(record.ctypes.data, *span), blocks))
+        blocks = [(k, min(k + block, end)) for k in range(begin, end, block)]
+        list(thread_pool(self.threads).map(work, blocks))
 
     def to_numpy(self, array: Any) -> np.ndarray:
         return np.asarray(array)
@@ -176,7 +171,7 @@ class CudaBackend:
     name = "cuda"
     lanes = 1
     pixel_major = True
-    tile_shape: tuple[int, int | None] = (16, 16)
+    tile_shape = (16, 16)
 
     def __init__(self) -> None:
         try:
@@ -189,7 +184,7 @@ class CudaBackend:
         except cupy.cuda.runtime.CUDARuntimeError as error:
             raise BackendError(f"no CUDA device ({error}) use backend='cpu'") from error
         self.xp: Any = cupy
-        self.scratch = Scratch(cupy)
+        self._scratch = Scratch(cupy)
         self._constants: dict[int, Any] = {}
         self._module = cupy.RawModule(code=kernel_source(), options=CUDA_OPTIONS, backend="nvrtc")
 
@@ -200,6 +195,17 @@ class CudaBackend:
         blocks = min(-(-(items - begin) // CUDA_THREADS), 1 << 20)
         function = self._module.get_function(kernel)
         function((blocks,), (CUDA_THREADS,), (record, np.int64(begin), np.int64(items)))
+
+    def launch_tiles(self, kernel: str, tiles: int, rows: tuple[int, int], **arguments: Any) -> None:
+        items = tiles * self.tile_shape[0] * self.tile_shape[1]
+        stride = min(items, CUDA_BATCH)
+        floats, integers = blocks = self._scratch.take(rows[0] * stride, rows[1] * stride)
+        for begin in range(0, items, CUDA_BATCH):
+            self.launch(
+                kernel, min(begin + CUDA_BATCH, items), begin=begin, **arguments, floats=floats, integers=integers,
+                stride=stride,
+            )  # fmt: skip
+        self._scratch.put_back(blocks)
 
     def to_numpy(self, array: Any) -> np.ndarray:
         return np.asarray(self.xp.asnumpy(array))

@@ -8,7 +8,7 @@ import numpy as np
 
 from xsim.geometry import NEAR_FRACTION, View
 
-__all__ = ["GUARD_BAND_PX", "clip_faces"]
+__all__ = ["GUARD_BAND_PX", "SUBPIXELS", "clip_faces", "screen_positions"]
 
 #: Half width of the screen that fixed-point positions can hold; the kernels use the same number.
 GUARD_BAND_PX = 131072.0
@@ -27,6 +27,16 @@ PLANES = np.array(
 OFFSETS = np.array([-NEAR_FRACTION, 0.0, 0.0, 0.0, 0.0])
 # Of a polygon: homogeneous point [3], and its place among the screen positions where it already has one.
 Corner: TypeAlias = tuple[np.ndarray, int | None]
+
+
+def screen_positions(view: View, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fixed-point positions int32 [vertex, 2], 0 where the vertex is outside, and where it is, bool [vertex]."""
+    inside = view.project(vertices)[:, 0] > view.near_fraction
+    points = view.homogeneous(vertices)
+    position = points[:, 1:] / np.where(inside, points[:, 0], 1.0)[:, None]
+    inside &= (np.abs(position) < GUARD_BAND_PX).all(axis=1)
+    rounded = np.floor(np.where(inside[:, None], position, 0.0) * SUBPIXELS + 0.5)
+    return rounded.astype(np.int32), ~inside
 
 
 def clip_faces(

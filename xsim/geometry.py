@@ -15,7 +15,7 @@ from xsim.schema import Positive, StrictModel
 #: Nearest to the source that a surface may be met, as a fraction of the way to the detector.
 NEAR_FRACTION = 1e-6
 
-__all__ = ["NEAR_FRACTION", "Geometry", "View", "rotation_matrix"]
+__all__ = ["NEAR_FRACTION", "Geometry", "View", "rotation_matrix", "turned"]
 
 
 class Geometry(StrictModel):
@@ -41,6 +41,12 @@ def rotation_matrix(rotation_deg: tuple[float, float, float]) -> np.ndarray:
 
 
 ZERO = np.zeros(3)
+
+
+def turned(vectors: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Vectors [..., 3] times a matrix [..., 3, 3]; the same bits on every machine, unlike a BLAS product."""
+    parts = [vectors[..., k, None] * rotation[..., k, :] for k in range(3)]
+    return np.asarray(parts[0] + parts[1] + parts[2])
 
 
 @dataclass(frozen=True)
@@ -160,18 +166,20 @@ class View:
         The fraction is 0 at the source and 1 on the detector. The column is u / fraction, or u in a parallel beam; the
         row is v / fraction, or v in a parallel beam and along a line scan.
         """
-        inverse = np.linalg.inv(self._frame)
-        return np.concatenate([inverse, -(inverse @ self.source)[:, None]], axis=1)
+        a, b, c = self._frame.T
+        inverse = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)]) / (a * np.cross(b, c)).sum()
+        return np.concatenate([inverse, -(inverse * self.source).sum(axis=1)[:, None]], axis=1)
 
     @property
     def handedness(self) -> float:
         """Sign of the determinant of the homography: +1 where columns, rows and rays are right-handed."""
-        return float(np.sign(np.linalg.det(self._frame)))
+        a, b, c = self._frame.T
+        return float(np.sign((a * np.cross(b, c)).sum()))
 
     def project(self, points_mm: np.ndarray) -> np.ndarray:
         """Points [..., 3] mm to (fraction, u, v), float64 [..., 3]; see ``homography``."""
         h = self.homography
-        return np.asarray(np.asarray(points_mm) @ h[:, :3].T + h[:, 3])
+        return np.asarray(turned(np.asarray(points_mm), h[:, :3].T) + h[:, 3])
 
     def homogeneous(self, points_mm: np.ndarray) -> np.ndarray:
         """Points [..., 3] mm to (w, w column, w row), float64 [..., 3]; w is the fraction, or 1 in a parallel beam."""
@@ -190,24 +198,39 @@ class View:
         fraction, u, v = np.moveaxis(self.project(points_mm), -1, 0)
         return fraction, u if self.is_parallel else u / fraction, v if self.row_is_affine else v / fraction
 
-    def pixel_window(self, corners_mm: np.ndarray) -> tuple[int, int, int, int]:
-        """Pixels that a convex hull of world points may cover: column0, row0, column1, row1, inclusive.
+    def pixel_windows(self, corners_mm: np.ndarray) -> np.ndarray:
+        """Pixels that convex hulls of world points [..., point, 3] may cover, int32 [..., 4].
 
-        The whole image where a corner is not in front of the source; empty (the end before the begin) beside it.
+        column0, row0, column1, row1, inclusive. The whole image where a corner is not in front of the source; empty
+        (the end before the begin) beside it.
         """
-        if self.project(corners_mm)[..., 0].min() <= self.near_fraction:
-            return 0, 0, self.columns - 1, self.rows - 1
-        _, column, row = self.pixels_of(corners_mm)
-        return (
-            int(np.clip(np.floor(column.min()), 0, self.columns)),
-            int(np.clip(np.floor(row.min()), 0, self.rows)),
-            int(np.clip(np.ceil(column.max()), -1, self.columns - 1)),
-            int(np.clip(np.ceil(row.max()), -1, self.rows - 1)),
-        )
+        fraction, u, v = np.moveaxis(self.project(corners_mm), -1, 0)
+        behind = fraction.min(axis=-1) <= self.near_fraction
+        safe = np.where(behind[..., None], 1.0, fraction)
+        column, row = u if self.is_parallel else u / safe, v if self.row_is_affine else v / safe
+        windows = np.stack([
+            np.clip(np.floor(column.min(axis=-1)), 0, self.columns), np.clip(np.floor(row.min(axis=-1)), 0, self.rows),
+            np.clip(np.ceil(column.max(axis=-1)), -1, self.columns - 1),
+            np.clip(np.ceil(row.max(axis=-1)), -1, self.rows - 1),
+        ], axis=-1)  # fmt: skip
+        windows[behind] = (0, 0, self.columns - 1, self.rows - 1)
+        return windows.astype(np.int32)
 
     def seen_from(self, rotation: np.ndarray, position_mm: np.ndarray) -> View:
         """The same rays in the frame of a body with that pose."""
-        return View(
-            (self.source - position_mm) @ rotation, self.origin @ rotation, self.column @ rotation, self.row @ rotation,
-            self.rows, self.columns, self.source_column @ rotation, self.source_row @ rotation,
-        )  # fmt: skip
+        vectors = self.rays.reshape(6, 3).copy()
+        vectors[0] -= position_mm
+        source, source_column, source_row, origin, column, row = turned(vectors, rotation)
+        return View(source, origin, column, row, self.rows, self.columns, source_column, source_row)
+
+    @property
+    def flux_distance_mm(self) -> float:
+        """The distance d by which the beam at a pixel, r from its start, is (d / r)^3 of that on the axis [mm].
+
+        Inverse square of the distance, times the cosine at which the detector is met; in a parallel beam the cosine
+        alone.
+        """
+        if not self.is_parallel:
+            return self.axis_distance_mm
+        length = float(np.linalg.norm(self.origin))
+        return length * float(np.cbrt(self.axis_distance_mm / length))

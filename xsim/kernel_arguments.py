@@ -5,6 +5,9 @@ Field order and types repeat the C side; the loader compares the sizes. A pointe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 POINTER = np.dtype("u8")
@@ -21,46 +24,40 @@ def layout(pointers: str, *fields: tuple[str, object]) -> np.dtype:
 HOMOGRAPHY = np.dtype([("m", "f8", 12), ("divides_column", "i4"), ("divides_row", "i4")], align=True)
 WINDOW = np.dtype(("i4", 4))  # column0, row0, column1, row1, inclusive
 TILING = np.dtype([(name, "i4") for name in
-                   ("columns", "row_begin", "row_end", "tile_rows", "tile_columns", "tile_grid_columns")])  # fmt: skip
+                   ("columns", "rows", "tile_rows", "tile_columns", "tile_grid_columns")])  # fmt: skip
 SOLID = layout(
     "",
     ("rays", RAYS), ("size", VEC3D), ("reference_fraction", "f8"), ("window", WINDOW),
     ("kind", "i4"), ("body", "i4"), ("hole", "i4"),
 )  # fmt: skip
 SURFACE = layout(
-    "vertices screen faces planes",
+    "vertices screen depths faces planes normals offsets spheres windows",
     ("homography", HOMOGRAPHY), ("rays", RAYS),
     ("reference_fraction", "f8"), ("near_fraction", "f8"), ("handedness", "f8"), ("first", "i8"),
-    ("window", WINDOW), ("body", "i4"),
+    ("first_vertex", "i8"), ("vertex_count", "i8"), ("screen_count", "i8"),
+    ("window", WINDOW), ("body", "i4"), ("is_line_scan", "i4"), ("flat_extent", "i4"),
 )  # fmt: skip
-RESOLVED = layout("lengths highest faults faulty_bodies materials", ("view", DIRECTIONS), ("image_pixels", "i8"))
-DRAWING = layout("surfaces solids triangle_starts triangle_list solid_starts solid_list", ("surface_count", "i4"))
+RESOLVED = layout("faults faulty_bodies materials", ("image_columns", "i8"))
+DRAWING = layout("surfaces solids cluster_starts cluster_list solid_starts solid_list", ("surface_count", "i4"))
+BEAM = layout(
+    "attenuation signal_weights variance_weights",
+    ("axis_distance_mm", "f4"), ("energies", "i4"), ("materials", "i4"),
+)  # fmt: skip
 _BINS = layout(
     "surfaces solids cursors spans list",
-    ("primitives", "i8"), ("surface_count", "i4"), ("chunk", "i4"), ("tiles", "i4"), ("rows", "i4"),
-    ("tiling", TILING),
+    ("primitives", "i8"), ("surface_count", "i4"), ("chunk", "i4"), ("tiles", "i4"), ("tiling", TILING),
 )  # fmt: skip
-_CROSSINGS = layout("counts starts depths codes", ("drawing", DRAWING), ("tiling", TILING))
 
 RECORDS = {"solid": SOLID, "surface": SURFACE}
 ARGUMENTS = {
-    "project_vertices": layout(
-        "vertices screen outside", ("homography", HOMOGRAPHY), ("near_fraction", "f8")
-    ),
+    "project_vertices": layout("surfaces outside", ("vertex_count", "i8"), ("surface_count", "i4")),
     "count_bins": _BINS,
     "fill_bins": _BINS,
-    "count_crossings": _CROSSINGS,
-    "fill_crossings": _CROSSINGS,
-    "resolve_overlaps": layout(
-        "depths codes starts", ("resolved", RESOLVED), ("first_pixel", "i8"), ("columns", "i4")
-    ),
-    "sum_lengths": layout(
-        "sums balances", ("drawing", DRAWING), ("resolved", RESOLVED), ("tiling", TILING)
-    ),
-    "integrate_spectrum": layout(
-        "lengths attenuation signal_weights variance_weights signal variance",
-        ("view", DIRECTIONS), ("axis_distance_mm", "f4"),
-        ("energies", "i4"), ("materials", "i4"), ("columns", "i4"), ("pixels", "i8"),
+    "project_scene": layout(
+        "floats integers active",
+        ("apart", DRAWING), ("together", DRAWING), ("resolved", RESOLVED), ("beam", BEAM),
+        *((name, POINTER) for name in ("labels_of_rank", "lengths", "labels", "signal", "variance", "deepest")),
+        ("view", DIRECTIONS), ("stride", "i8"), ("pixels", "i8"), ("slots", "i4"), ("tiling", TILING),
     ),
     "draw_quanta": layout("signal variance light", ("seed", "u8"), ("pixels", "i8"), ("frame", "u4")),
     "spread_light": layout(
@@ -76,3 +73,32 @@ ARGUMENTS = {
     "random_words": layout("counters words", ("seed", "u8")),
     "evaluate": layout("x y", ("function", "i4")),
 }  # fmt: skip
+
+
+def pack_arguments(kernel: str, values: Mapping[str, Any]) -> np.ndarray:
+    """One record of the kernel's argument layout; arrays become their addresses, a mapping fills a nested record."""
+    record = np.zeros((), ARGUMENTS[kernel])
+    fill_record(record, values, kernel)
+    return record
+
+
+def fill_record(record: np.ndarray, values: Mapping[str, Any], name: str) -> None:
+    """Fill every field of a record by name; a pointer field takes an array, or None for a null pointer."""
+    names = record.dtype.names or ()
+    if set(values) != set(names):
+        raise TypeError(f"{name}: missing or unknown arguments {sorted(set(values) ^ set(names))}")
+    for field, value in values.items():
+        if isinstance(value, Mapping):
+            fill_record(record[field], value, f"{name}.{field}")
+        elif value is not None:
+            is_pointer = record[field].ndim == 0 and getattr(value, "ndim", 0) > 0
+            record[field] = address(value) if is_pointer else value
+
+
+def address(array: Any) -> int:
+    """Address of a contiguous NumPy or CuPy array."""
+    if not array.flags.c_contiguous:
+        raise TypeError("kernel arguments must be contiguous arrays")
+    if isinstance(array, np.ndarray):
+        return int(array.__array_interface__["data"][0])
+    return int(array.data.ptr)

@@ -16,6 +16,8 @@ from xsim.units import MM_PER_LENGTH_UNIT
 
 __all__ = ["Mesh", "MeshBody", "read_mesh"]
 
+CLUSTER = 16  # as in kernels/triangle.h
+BLOCK = 512
 FORMATS = (".stl", ".obj", ".ply", ".3mf")
 
 
@@ -29,6 +31,27 @@ class MeshBody(BodyBase):
     mesh: str
     mesh_unit: Literal["um", "mm", "cm", "m", "in", "inch"] | None = None
     allow_open: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Triangles in groups of ``CLUSTER`` neighbours, the last one filled up with triangles of one corner.
+
+    Attributes
+    ----------
+    faces : int32 [cluster, corner, CLUSTER]
+    normals : float32 [cluster, axis, CLUSTER]
+        Unit; 0 where a triangle has no area.
+    offsets : float64 [cluster, CLUSTER]
+        Normal . corner [mm].
+    spheres : float32 [cluster, 4]
+        Centre and radius of a ball that holds the group [mm].
+    """
+
+    faces: np.ndarray
+    normals: np.ndarray
+    offsets: np.ndarray
+    spheres: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +73,11 @@ class Mesh:
     sha256: str
 
     @functools.cached_property
+    def clusters(self) -> Clusters:
+        """Its triangles as the kernels take them."""
+        return cluster_faces(self.vertices, self.faces)
+
+    @functools.cached_property
     def corners(self) -> np.ndarray:
         """Corners of the box around it, float64 [8, 3] mm."""
         low, high = self.vertices.min(axis=0), self.vertices.max(axis=0)
@@ -64,6 +92,71 @@ class Mesh:
         ab, bc, ca = dots
         angle = 2.0 * np.arctan2(volume, la * lb * lc + ab * lc + bc * la + ca * lb)
         return bool(abs(angle.sum()) > 2.0 * np.pi)
+
+
+def group_faces(faces: np.ndarray) -> np.ndarray:
+    """Triangles [triangle, 3], in their order, in groups: int32 [cluster, corner, CLUSTER]."""
+    filler = np.full((-len(faces) % CLUSTER, 3), faces[-1, 0] if len(faces) else 0)
+    groups = np.concatenate([faces, filler]).astype(np.int32).reshape(-1, CLUSTER, 3)
+    return np.ascontiguousarray(groups.transpose(0, 2, 1))
+
+
+def cluster_faces(vertices: np.ndarray, faces: np.ndarray) -> Clusters:
+    """Triangles [triangle, 3], in their order, as the kernels take them."""
+    groups = group_faces(faces)
+    spheres, normals = np.empty((len(groups), 4), np.float32), np.empty(groups.shape, np.float32)
+    offsets = np.empty((len(groups), CLUSTER))
+    for begin in range(0, len(groups), 4096):  # small enough for the cache
+        some = slice(begin, begin + 4096)
+        corners = vertices[groups[some]]  # [cluster, corner, CLUSTER, axis]
+        centre = (0.5 * (corners.min(axis=(1, 2)) + corners.max(axis=(1, 2)))).astype(np.float32)
+        radius = np.sqrt(((corners - centre[:, None, None]) ** 2).sum(axis=3).max(axis=(1, 2)))
+        spheres[some] = np.column_stack([centre, radius * (1 + 1e-6)])
+        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        length = np.linalg.norm(normal, axis=2, keepdims=True)
+        normals[some] = (normal / np.where(length > 0, length, 1.0)).transpose(0, 2, 1)
+        offsets[some] = (normals[some].transpose(0, 2, 1) * corners[:, 0]).sum(axis=2)
+    return Clusters(groups, normals, offsets, spheres)
+
+
+def by_neighbourhood(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Faces in an order in which every ``CLUSTER`` of them are neighbours: leaves of a k-d tree of their middles."""
+    middles = vertices[faces].sum(axis=1).astype(np.float32)
+    order = np.arange(len(faces))
+    pending = [(0, len(faces))]
+    while pending:  # down to blocks, one at a time
+        begin, end = pending.pop()
+        if end - begin <= BLOCK:
+            continue
+        some = order[begin:end]
+        points = middles[some]
+        half = (end - begin + BLOCK) // (2 * BLOCK) * BLOCK
+        order[begin:end] = some[np.argpartition(points[:, widest(points)], half)]
+        pending += [(begin, begin + half), (begin + half, end)]
+    full = len(faces) // BLOCK * BLOCK  # from there on, all blocks at once; what is left over is one block
+    for some in (order[:full].reshape(-1, BLOCK), order[full:].reshape(1, -1)):
+        split_blocks(middles, some)
+    return np.asarray(faces[order])
+
+
+def split_blocks(middles: np.ndarray, order: np.ndarray) -> None:
+    """Sort blocks of faces, int64 [block, face], by halves: each along the way it is widest, down to ``CLUSTER``."""
+    size = order.shape[1]
+    while size > CLUSTER:
+        whole = order.shape[1] // size * size
+        groups = order[:, :whole].reshape(-1, size)
+        for begin in range(0, len(groups), 4096):
+            some = groups[begin : begin + 4096]
+            points = middles[some]
+            along = np.take_along_axis(points, widest(points)[:, None, None], axis=2)[..., 0]
+            groups[begin : begin + 4096] = np.take_along_axis(some, np.argsort(along, axis=1, kind="stable"), axis=1)
+        order[:, :whole] = groups.reshape(len(order), whole)
+        size //= 2
+
+
+def widest(points: np.ndarray) -> np.ndarray:
+    """Axis along which points [..., point, 3] reach furthest."""
+    return np.asarray((points.max(axis=-2) - points.min(axis=-2)).argmax(axis=-1))
 
 
 def read_mesh(path: Path, unit: str | None) -> Mesh:
@@ -102,10 +195,12 @@ def _read_cached(path: Path, unit: str | None, mtime_ns: int, size: int) -> Mesh
     vertices = np.asarray(surface.vertices, np.float64) * MM_PER_LENGTH_UNIT[unit]
     if not np.isfinite(vertices).all():
         raise MeshError(f"mesh {path.name} has corners that are no numbers (NaN or infinite) export it again")
-    vertices, faces = by_first_use(vertices, np.asarray(surface.faces, np.int32))
+    vertices, faces = by_first_use(vertices, by_neighbourhood(vertices, np.asarray(surface.faces, np.int32)))
     vertices.setflags(write=False)
     faces.setflags(write=False)
-    return Mesh(vertices, faces, hashlib.sha256(path.read_bytes()).hexdigest())
+    mesh = Mesh(vertices, faces, hashlib.sha256(path.read_bytes()).hexdigest())
+    _ = mesh.clusters
+    return mesh
 
 
 def by_first_use(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 from xsim import material
 from xsim.backend import Backend, get_backend
 from xsim.errors import MeshError
-from xsim.geometry import View, rotation_matrix
+from xsim.geometry import View, rotation_matrix, turned
 from xsim.mesh import Mesh
 from xsim.primitive import Solid
 from xsim.records import Drawing, Placed, Tiles, draw
@@ -21,7 +21,8 @@ from xsim.scene import Scene
 __all__ = ["Projection", "path_lengths", "project"]
 
 CHECK_PIXELS = 512
-BLOCK_PIXELS = 1 << 22  # pixels whose crossings are in memory at a time
+SLOTS = 8  # crossings a ray is first given room for
+FLOAT_ROWS, INTEGER_ROWS = 2, 3  # scratch numbers of a pixel, as in kernels/tile.h
 OPEN, FLIPPED, NESTED = 1, 2, 4
 
 
@@ -75,37 +76,91 @@ def path_lengths(scene: Scene, backend: str = "auto", threads: int | None = None
     return {m.name: lengths[k] for k, m in enumerate(found.materials)}
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A scene as one view sees it, ready for the kernel.
+
+    Attributes
+    ----------
+    materials : tuple of Material
+    rank_materials : int32 [rank]
+        Place of each body's material among them.
+    rank_labels : uint16 [1 + rank]
+        Label of each body; 0 first.
+    apart, together : Drawing
+        Bodies that overlap nothing, and those that may.
+    overlaps : bool
+        Whether there are any of the latter.
+    """
+
+    materials: tuple[material.Material, ...]
+    rank_materials: np.ndarray
+    rank_labels: np.ndarray
+    apart: Drawing
+    together: Drawing
+    overlaps: bool
+
+
 def project(scene: Scene, view: View, backend: Backend) -> Projection:
     """Path lengths, labels and faults of a scene seen in a view."""
+    drawn = prepare(scene, view, backend)
+    images: dict[str, type] = {"lengths": np.float32, "labels": np.uint16}
+    found = run(drawn, view, backend, images, no_beam(len(drawn.materials)))
+    return Projection(drawn.materials, found["lengths"], found["labels"], found["faults"], found["faulty_bodies"])
+
+
+def no_beam(materials: int) -> dict[str, Any]:
+    """The kernels' ``Beam`` where no signal is asked for."""
+    nothing = dict.fromkeys(("attenuation", "signal_weights", "variance_weights"))
+    return {**nothing, "axis_distance_mm": 0.0, "energies": 0, "materials": materials}
+
+
+def prepare(scene: Scene, view: View, backend: Backend) -> Prepared:
+    """Check the scene, sort out its bodies, draw up their records."""
     scene.check()
     order = scene.by_rank()
-    materials = tuple(dict.fromkeys(material.resolve(b.material) for b in scene.body))
-    rank_material = [materials.index(material.resolve(scene.body[k].material)) for k in order]
-    found = blank_result(view, len(materials), rank_material, backend)
+    of_body = [material.resolve(b.material) for b in scene.body]
+    materials = tuple(dict.fromkeys(of_body))
+    places = {m: k for k, m in enumerate(materials)}
     tiles = Tiles.of(view, backend)
     apart, together = part_bodies(scene, view, backend)
-    if apart:
-        sum_lengths(draw(view, apart, tiles, backend), found, tiles, backend)
-    if together:
-        resolve_overlaps(draw(view, together, tiles, backend), found, tiles, backend)
-    labels = found["highest"]  # 1 + rank, which is the place in the file where no priority is set
-    if order != sorted(order):
-        labels = backend.xp.asarray([0, *(k + 1 for k in order)], dtype=np.uint16)[labels]
-    return Projection(materials, found["lengths"], labels, found["faults"], found["faulty_bodies"])
+    return Prepared(
+        materials,
+        np.array([places[of_body[k]] for k in order] or [0], np.int32),
+        np.array([0, *(k + 1 for k in order)], np.uint16),
+        draw(view, apart, tiles, backend), draw(view, together, tiles, backend), bool(together),
+    )  # fmt: skip
 
 
-def blank_result(view: View, materials: int, rank_material: list[int], backend: Backend) -> dict[str, Any]:
-    """Images that the kernels add to: the fields of ``kernel_arguments.RESOLVED``."""
-    xp, shape = backend.xp, (view.rows, view.columns)
-    return {
-        "lengths": xp.zeros((materials, *shape), np.float32),
-        "highest": xp.zeros(shape, np.uint16),
-        "faults": xp.zeros(shape, np.uint8),
-        "faulty_bodies": xp.zeros(shape, np.int32),
-        "materials": xp.asarray(rank_material or [0], dtype=np.int32),
-        "view": view.directions,
-        "image_pixels": view.rows * view.columns,
-    }
+def run(
+    drawn: Prepared, view: View, backend: Backend, images: dict[str, type], beam: dict[str, Any], active: Any = None
+) -> dict[str, Any]:
+    """Images [row, column] of a prepared scene by name, "lengths" [material, row, column], and the fault images.
+
+    A ray with more crossings than there are slots has its tile done again with more.
+    """
+    xp, tiles, shape = backend.xp, Tiles.of(view, backend), (view.rows, view.columns)
+    sizes = {name: (len(drawn.materials), *shape) if name == "lengths" else shape for name in images}
+    found = {name: xp.zeros(sizes[name], dtype) for name, dtype in images.items()}
+    found |= {"faults": xp.zeros(shape, np.uint8), "faulty_bodies": xp.zeros(shape, np.int32)}
+    deepest = xp.zeros(tiles.count, np.int32)
+    resolved = {name: found[name] for name in ("faults", "faulty_bodies")}
+    arguments = {
+        **dict.fromkeys(("lengths", "labels", "signal", "variance")), **{name: found[name] for name in images},
+        "apart": drawn.apart.arguments, "together": drawn.together.arguments, "beam": beam, "deepest": deepest,
+        "resolved": {**resolved, "materials": xp.asarray(drawn.rank_materials), "image_columns": view.columns},
+        "labels_of_rank": xp.asarray(drawn.rank_labels), "view": view.directions,
+        "pixels": view.rows * view.columns, "tiling": tiles.record,
+    }  # fmt: skip
+    slots = SLOTS if drawn.overlaps else 0
+    while active is None or len(active):
+        rows = FLOAT_ROWS + len(drawn.materials) + slots, INTEGER_ROWS + slots
+        count = tiles.count if active is None else len(active)
+        backend.launch_tiles("project_scene", count, rows, **arguments, active=active, slots=slots)
+        slots = int(deepest.max()) if slots else 0
+        active = xp.nonzero(deepest)[0].astype(np.int32)
+        deepest.fill(0)
+    return found
 
 
 def part_bodies(scene: Scene, view: View, backend: Backend) -> tuple[list[Placed], list[Placed]]:
@@ -114,29 +169,56 @@ def part_bodies(scene: Scene, view: View, backend: Backend) -> tuple[list[Placed
     A body stands apart when the box around it meets no other's, and it is an analytic solid or a mesh that was found
     not to cross itself. Its depths are counted from its own middle, those of the others from their common one.
     """
-    boxes = [scene.corners(scene.body[k]) for k in scene.by_rank()]
-    low = np.array([b.min(axis=0) for b in boxes]).reshape(-1, 3)
-    high = np.array([b.max(axis=0) for b in boxes]).reshape(-1, 3)
-    alone = ((low[:, None] <= high[None]) & (low[None] <= high[:, None])).all(axis=2).sum(axis=1) == 1
-    apart: list[Placed] = []
-    together: list[int] = []
-    for rank, index in enumerate(scene.by_rank()):
-        shape = scene.shape_of(index)
-        if alone[rank] and (isinstance(shape, Solid) or not crosses_itself(shape, backend)):
-            apart.append(place(scene, index, rank, boxes[rank], middle(view, boxes[rank])))
-        else:
-            together.append(rank)
-    if not together:
-        return apart, []
-    common = middle(view, np.concatenate([boxes[rank] for rank in together]))
     order = scene.by_rank()
-    return apart, [place(scene, order[rank], rank, boxes[rank], common) for rank in together]
+    if not order:
+        return [], []
+    shapes, turns, places, boxes = poses(scene, order)
+    low, high = (np.array([pick(box, axis=0) for box in boxes]) for pick in (np.min, np.max))
+    alone = stand_alone(low, high)
+    apart = [
+        bool(alone[rank]) and (isinstance(shape, Solid) or not crosses_itself(shape, backend))
+        for rank, shape in enumerate(shapes)
+    ]
+    rest = [box for box, lonely in zip(boxes, apart, strict=True) if not lonely]
+    common = middle(view, np.concatenate(rest)) if rest else 0.0
+    bodies = [
+        Placed(shapes[k], turns[k], places[k], boxes[k], k, middle(view, boxes[k]) if apart[k] else common)
+        for k in range(len(order))
+    ]
+    return [b for b in bodies if apart[b.rank]], [b for b in bodies if not apart[b.rank]]
 
 
-def place(scene: Scene, index: int, rank: int, corners: np.ndarray, reference: float) -> Placed:
-    body = scene.body[index]
-    turn = rotation_matrix(body.rotation_deg)
-    return Placed(scene.shape_of(index), turn, np.asarray(body.position_mm), corners, rank, reference)
+def poses(scene: Scene, order: list[int]) -> tuple[list[Solid | Mesh], np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Shape, rotation [body, 3, 3], position [body, 3] and corners [point, 3] of the bodies, by rank."""
+    bodies = [scene.body[k] for k in order]
+    shapes = [scene.shape_of(k) for k in order]
+    positions = np.array([body.position_mm for body in bodies])
+    turns = np.array([rotation_matrix(body.rotation_deg) for body in bodies])
+    boxes = [
+        shape.bounds() if isinstance(shape, Solid) else turned(shape.corners, turn.T) + position
+        for shape, turn, position in zip(shapes, turns, positions, strict=True)
+    ]
+    return shapes, turns, positions, boxes
+
+
+def stand_alone(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Whether each of some boxes, corners [box, 3], meets no other; bool [box].
+
+    Sorted along x, a box can only meet those that begin before it ends.
+    """
+    order = np.argsort(low[:, 0], kind="stable")
+    low, high = low[order], high[order]
+    ends = np.searchsorted(low[:, 0], high[:, 0], side="right")
+    alone = np.ones(len(low), bool)
+    for k, end in enumerate(ends):
+        others = slice(k + 1, end)
+        meets = ((low[others, 1:] <= high[k, 1:]) & (high[others, 1:] >= low[k, 1:])).all(axis=1)
+        if meets.any():
+            alone[k] = False
+            alone[others] &= ~meets
+    result = np.empty_like(alone)
+    result[order] = alone
+    return result
 
 
 def middle(view: View, corners: np.ndarray) -> float:
@@ -157,50 +239,14 @@ def crosses_itself(mesh: Mesh, backend: Backend) -> bool:
     """
     if mesh not in _CROSSES_ITSELF:
         view = View.around(mesh.corners, CHECK_PIXELS)
-        found, tiles = blank_result(view, 1, [0], backend), Tiles.of(view, backend)
+        tiles = Tiles.of(view, backend)
         body = Placed(mesh, np.eye(3), np.zeros(3), mesh.corners, 0, middle(view, mesh.corners))
-        resolve_overlaps(draw(view, [body], tiles, backend), found, tiles, backend)
+        one, none = np.zeros(1, np.int32), draw(view, [], tiles, backend)
+        steel = (material.resolve("Fe"),)  # of what does not matter here
+        drawn = Prepared(steel, one, np.array([0, 1], np.uint16), none, draw(view, [body], tiles, backend), True)
+        found = run(drawn, view, backend, {}, no_beam(1))
         _CROSSES_ITSELF[mesh] = bool((found["faults"] & (NESTED | FLIPPED)).any())
     return _CROSSES_ITSELF[mesh]
-
-
-def sum_lengths(drawing: Drawing, found: dict[str, Any], tiles: Tiles, backend: Backend) -> None:
-    """Bodies apart: signed depths added, no list of crossings."""
-    shape = (tiles.rows, tiles.columns)
-    begin, end = tiles.items(backend, 0, tiles.rows)
-    sums, balances = backend.scratch.take(shape, np.float32), backend.scratch.take(shape, np.int32)
-    backend.launch(
-        "sum_lengths", end, begin=begin, drawing=drawing.arguments, resolved=found,
-        sums=sums, balances=balances, tiling=tiles.tiling(0, tiles.rows),
-    )  # fmt: skip
-    backend.scratch.put_back(sums, balances)
-
-
-def resolve_overlaps(drawing: Drawing, found: dict[str, Any], tiles: Tiles, backend: Backend) -> None:
-    """Bodies that may overlap: lists of crossings, a block of rows at a time."""
-    rows = max(1, BLOCK_PIXELS // (tiles.columns * tiles.tile_rows)) * tiles.tile_rows
-    for row in range(0, tiles.rows, rows):
-        resolve_block(drawing, found, tiles, row, min(row + rows, tiles.rows), backend)
-
-
-def resolve_block(drawing: Drawing, found: dict[str, Any], tiles: Tiles, row: int, end: int, backend: Backend) -> None:
-    """Count, fill and resolve the crossings of the rows [row, end)."""
-    xp, columns = backend.xp, tiles.columns
-    pixels = (end - row) * columns
-    first, last = tiles.items(backend, row, end)
-    counts, starts = xp.zeros(pixels, np.int32), xp.zeros(pixels + 1, np.int64)
-    block = {"drawing": drawing.arguments, "tiling": tiles.tiling(row, end), "counts": counts, "starts": starts}
-    block |= {"depths": xp.empty(1, np.float32), "codes": xp.empty(1, np.int32)}
-    backend.launch("count_crossings", last, begin=first, **block)
-    xp.cumsum(counts, out=starts[1:])
-    slots = max(1, int(starts[-1]))
-    block |= {"depths": xp.empty(slots, np.float32), "codes": xp.empty(slots, np.int32)}
-    counts.fill(0)
-    backend.launch("fill_crossings", last, begin=first, **block)
-    backend.launch(
-        "resolve_overlaps", pixels, depths=block["depths"], codes=block["codes"], starts=starts,
-        resolved=found, first_pixel=row * columns, columns=columns,
-    )  # fmt: skip
 
 
 def report_faults(scene: Scene, faults: np.ndarray, faulty_bodies: np.ndarray) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from xsim.absorption import BeamWeights, absorb, beam_weights, exposure_mas
+from xsim.absorption import BeamWeights, beam_weights, expected_signal, exposure_mas
 from xsim.backend import Backend, get_backend
 from xsim.errors import SceneError
 from xsim.geometry import View
 from xsim.mesh import MeshBody
-from xsim.projector import FLIPPED, OPEN, project, report_faults
+from xsim.projector import FLIPPED, OPEN, report_faults
 from xsim.resources import VERSION
 from xsim.scene import Scene
 from xsim.scintillator import draw_light, light_kernel, spread_light
@@ -190,19 +190,19 @@ def absorb_scene(scene: Scene, view: View, weights: BeamWeights, backend: Backen
         Whether no ray met an open or flipped mesh.
     """
     n = scene.acquisition.subpixels
-    fine = view.refined(n)
-    projection = project(scene, fine, backend)
-    report_faults(scene, backend.to_numpy(projection.faults), backend.to_numpy(projection.faulty_bodies))
-    signal, variance = absorb(projection, fine, weights, backend)
-    sound = projection.faults & (OPEN | FLIPPED) == 0
+    found = expected_signal(scene, view.refined(n), weights, backend)
+    report_faults(scene, backend.to_numpy(found.faults), backend.to_numpy(found.faulty_bodies))
+    sound = found.faults & (OPEN | FLIPPED) == 0
     if n == 1:
-        return signal, variance, projection.labels, sound
+        return found.signal, found.variance, found.labels, sound
     parts = [(j, i) for j in range(n) for i in range(n)]  # one fixed order of addition
     share = np.float32(1.0 / n**2)
-    mean_signal, mean_variance = (sum(image[j::n, i::n] for j, i in parts) * share for image in (signal, variance))
+    mean_signal, mean_variance = (
+        sum(image[j::n, i::n] for j, i in parts) * share for image in (found.signal, found.variance)
+    )
     all_sound = functools.reduce(operator.and_, (sound[j::n, i::n] for j, i in parts))
     xp = backend.xp
-    labels = xp.ascontiguousarray(projection.labels[n // 2 :: n, n // 2 :: n])
+    labels = xp.ascontiguousarray(found.labels[n // 2 :: n, n // 2 :: n])
     return xp.ascontiguousarray(mean_signal), xp.ascontiguousarray(mean_variance), labels, all_sound
 
 

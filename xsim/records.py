@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from xsim.backend import Backend, address, fill_record
-from xsim.clipping import clip_faces
-from xsim.geometry import View
-from xsim.kernel_arguments import SOLID, SURFACE
-from xsim.mesh import Mesh
+from xsim.backend import Backend
+from xsim.clipping import SUBPIXELS, clip_faces, screen_positions
+from xsim.geometry import View, turned
+from xsim.kernel_arguments import SOLID, SURFACE, address
+from xsim.mesh import Mesh, cluster_faces, group_faces
 from xsim.primitive import Solid
 
 __all__ = ["Drawing", "Placed", "Tiles", "draw"]
 
-LEAST_CHUNK = 4096  # primitives a work item sorts into tiles
+FLAT_RADIAN = 0.005  # a quarter of the angle below which a face is edge-on
+CHUNKS = 64  # work items that sort primitives into tiles, at the most
+LEAST_CHUNK = 256
+VERTEX_BLOCK = 1024  # as in kernels/triangle.h
+POINTERS = (("vertices", 0), ("faces", 1), ("planes", 1), ("normals", 2), ("offsets", 3), ("spheres", 4))
 
 
 @dataclass(frozen=True)
@@ -32,23 +36,21 @@ class Tiles:
     @classmethod
     def of(cls, view: View, backend: Backend) -> Tiles:
         """Tiles of a view, of the shape that suits the backend."""
-        return cls(view.rows, view.columns, backend.tile_shape[0], backend.tile_shape[1] or view.columns)
+        return cls(view.rows, view.columns, *backend.tile_shape)
 
     @property
     def grid(self) -> tuple[int, int]:
         """Tiles down and across."""
         return -(-self.rows // self.tile_rows), -(-self.columns // self.tile_columns)
 
-    def tiling(self, begin: int, end: int) -> tuple[int, ...]:
-        """The kernels' record for the rows [begin, end)."""
-        return (self.columns, begin, end, self.tile_rows, self.tile_columns, self.grid[1])
+    @property
+    def count(self) -> int:
+        return self.grid[0] * self.grid[1]
 
-    def items(self, backend: Backend, begin: int, end: int) -> tuple[int, int]:
-        """Work items of those rows: pixels of the block on a GPU, tiles on a CPU."""
-        if backend.pixel_major:
-            return 0, (end - begin) * self.columns
-        across = self.grid[1]
-        return begin // self.tile_rows * across, -(-end // self.tile_rows) * across
+    @property
+    def record(self) -> tuple[int, ...]:
+        """The kernels' ``Tiling``."""
+        return (self.columns, self.rows, self.tile_rows, self.tile_columns, self.grid[1])
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Placed:
         Body to world.
     position_mm : float64 [3]
     corners_mm : float64 [point, 3]
-        World points whose hull holds it.
+        World points whose hull holds it; eight a part of a solid.
     rank : int
         Place in the order of priority.
     reference_fraction : float
@@ -85,88 +87,143 @@ class Drawing:
     """
 
     arguments: dict[str, Any]
-    held: tuple[Any, ...]
+    held: Sequence[Any]
 
 
 def draw(view: View, bodies: Sequence[Placed], tiles: Tiles, backend: Backend) -> Drawing:
     """Records and tile lists of some bodies, in ascending rank."""
-    xp = backend.xp
-    solids, surfaces, held, first = [], [], [], 0
-    for body in bodies:
-        seen = view.seen_from(body.rotation, body.position_mm)
-        if isinstance(body.shape, Solid):
-            solids += solid_records(view, seen, body)
-            continue
-        record, count, arrays = surface_record(seen, body, backend)
-        surfaces.append({**record, "window": view.pixel_window(body.corners_mm), "first": first})
-        held.append(arrays)
-        first += count
-    table = np.zeros(max(1, len(surfaces)), SURFACE)
-    for k, record in enumerate(surfaces):
-        fill_record(table[k], record, "surface")
+    solids = solid_records(view, [body for body in bodies if isinstance(body.shape, Solid)])
+    surfaces, clusters, held = surface_records(view, [b for b in bodies if isinstance(b.shape, Mesh)], backend)
     records = {
-        "solids": to_device(xp, np.array(solids, SOLID) if solids else np.zeros(1, SOLID)),
-        "surfaces": to_device(xp, table),
+        "solids": to_device(backend.xp, solids),
+        "surfaces": to_device(backend.xp, surfaces),
         "surface_count": len(surfaces),
     }
     arguments = dict(records)
-    for name, count, kinds in (("triangle", first, len(surfaces)), ("solid", len(solids), 0)):
+    for name, count, kinds in (("cluster", clusters, len(surfaces)), ("solid", len(solids), 0)):
         starts, entries = bin_by_tile({**records, "surface_count": kinds}, count, tiles, backend)
         arguments |= {f"{name}_starts": starts, f"{name}_list": entries}
-    return Drawing(arguments, tuple(held))
+    return Drawing(arguments, held)
 
 
 def to_device(xp: Any, records: np.ndarray) -> Any:
-    return xp.asarray(np.ascontiguousarray(records).view(np.uint8).reshape(-1))
+    """Records as bytes in the backend's memory; at least one."""
+    some = records if len(records) else np.zeros(1, records.dtype)
+    return xp.asarray(np.ascontiguousarray(some).view(np.uint8).reshape(-1))
 
 
-def solid_records(view: View, seen: View, body: Placed) -> list[tuple[Any, ...]]:
+def rays_of(view: View, rotation: np.ndarray, position_mm: np.ndarray) -> np.ndarray:
+    """Rays of a view in the frames of bodies, float64 [body, 18]."""
+    vectors = np.tile(view.rays.reshape(6, 3), (len(position_mm), 1, 1))
+    vectors[:, 0] -= position_mm
+    return turned(vectors, rotation[:, None]).reshape(len(position_mm), 18)
+
+
+def solid_records(view: View, bodies: Sequence[Placed]) -> np.ndarray:
     """One record a part: the rays in the body's frame, with the part's own centre as the origin."""
-    assert isinstance(body.shape, Solid)
-    corners = body.corners_mm.reshape(-1, 8, 3)
-    return [
-        (np.concatenate([seen.source - part.centre_mm, seen.rays[3:]]), part.half_mm, body.reference_fraction,
-         view.pixel_window(around), part.kind, body.rank, part.hole)
-        for part, around in zip(body.shape.parts(), corners, strict=True)
-    ]  # fmt: skip
+    parts = [(body, part) for body in bodies if isinstance(body.shape, Solid) for part in body.shape.parts()]
+    table = np.zeros(len(parts), SOLID)
+    if not parts:
+        return table
+    rotation, position = (np.array([getattr(body, name) for body, _ in parts]) for name in ("rotation", "position_mm"))
+    table["rays"] = rays_of(view, rotation, position)
+    table["rays"][:, :3] -= np.array([part.centre_mm for _, part in parts])
+    table["size"] = [part.half_mm for _, part in parts]
+    table["reference_fraction"] = [body.reference_fraction for body, _ in parts]
+    table["window"] = view.pixel_windows(np.concatenate([body.corners_mm.reshape(-1, 8, 3) for body in bodies]))
+    table["kind"], table["hole"] = [part.kind for _, part in parts], [part.hole for _, part in parts]
+    table["body"] = [body.rank for body, _ in parts]
+    return table
 
 
-def surface_record(seen: View, body: Placed, backend: Backend) -> tuple[dict[str, Any], int, tuple[Any, ...]]:
-    """Record of a mesh, its number of triangles, and the arrays it points to.
+def surface_records(view: View, bodies: Sequence[Placed], backend: Backend) -> tuple[np.ndarray, int, list[Any]]:
+    """Records of meshes, their vertices projected; the number of clusters in all, and the arrays they point to.
 
-    The mesh stays in its own frame: bodies of one mesh share its vertices and faces.
+    A mesh stays in its own frame: bodies of one mesh share its vertices and faces.
     """
-    xp, mesh = backend.xp, body.shape
-    assert isinstance(mesh, Mesh)
-    vertices, planes = backend.constant(mesh.vertices), backend.constant(mesh.faces)
-    screen = xp.empty((len(mesh.vertices), 2), np.int32)
-    outside = xp.empty(len(mesh.vertices), np.uint8)
-    homography = homography_record(seen)
+    table = np.zeros(len(bodies), SURFACE)
+    if not bodies:
+        return table, 0, []
+    meshes = [body.shape for body in bodies if isinstance(body.shape, Mesh)]
+    rotation = np.array([body.rotation for body in bodies])
+    position = np.array([body.position_mm for body in bodies])
+    world = view.homography
+    table["homography"]["m"][:, [0, 1, 2, 4, 5, 6, 8, 9, 10]] = turned(world[:, :3], rotation[:, None]).reshape(-1, 9)
+    table["homography"]["m"][:, 3::4] = view.project(position)
+    table["homography"]["divides_column"] = not view.is_parallel
+    table["homography"]["divides_row"] = not view.row_is_affine
+    table["rays"] = rays_of(view, rotation, position)
+    table["reference_fraction"] = [body.reference_fraction for body in bodies]
+    table["near_fraction"], table["handedness"] = view.near_fraction, view.handedness
+    table["is_line_scan"] = view.is_line_scan
+    table["flat_extent"] = flat_extent(view)
+    table["window"] = view.pixel_windows(np.array([body.corners_mm for body in bodies]))
+    table["body"] = [body.rank for body in bodies]
+    held: list[Any] = [point_to_meshes(table, meshes, backend)]
+    counts = np.array([len(mesh.clusters.faces) for mesh in meshes])
+    if not view.is_line_scan:
+        outside, screen = project_vertices(table, backend)
+        held.append(screen)
+        for k in np.nonzero(outside)[0].tolist():
+            seen = view.seen_from(bodies[k].rotation, bodies[k].position_mm)
+            arrays, counts[k] = clip_surface(table[k], seen, meshes[k], backend)
+            held.append(arrays)
+    table["first"] = np.cumsum(counts) - counts
+    return table, int(counts.sum()), held
+
+
+def flat_extent(view: View) -> int:
+    """Extent on the screen, fixed point, over which the direction of the rays turns by less than ``FLAT_RADIAN``."""
+    step = max(float(np.linalg.norm(view.column)), float(np.linalg.norm(view.row)))
+    pixels = FLAT_RADIAN * view.axis_distance_mm / step if step > 0 else np.inf
+    return int(min(pixels * SUBPIXELS, 2**30))
+
+
+def point_to_meshes(table: np.ndarray, meshes: Sequence[Mesh], backend: Backend) -> list[Any]:
+    """Fill in where vertices and clusters lie; a mesh is in the backend's memory once."""
+    held: dict[Mesh, tuple[Any, ...]] = {}
+    for mesh in meshes:
+        if mesh not in held:
+            own = mesh.clusters
+            arrays = (mesh.vertices, own.faces, own.normals, own.offsets, own.spheres)
+            held[mesh] = tuple(backend.constant(array) for array in arrays)
+    addresses = {mesh: [address(array) for array in arrays] for mesh, arrays in held.items()}
+    for field, place in POINTERS:
+        table[field] = [addresses[mesh][place] for mesh in meshes]
+    table["vertex_count"] = table["screen_count"] = [len(mesh.vertices) for mesh in meshes]
+    table["first_vertex"] = np.cumsum(table["vertex_count"]) - table["vertex_count"]
+    return list(held.values())
+
+
+def project_vertices(table: np.ndarray, backend: Backend) -> tuple[np.ndarray, Any]:
+    """Screen positions of all vertices: which surfaces have one outside, bool [surface], and the positions."""
+    xp, total = backend.xp, int(table["vertex_count"].sum())
+    screen, depths = xp.empty(2 * total, np.int32), xp.empty(total, np.float32)
+    table["screen"] = address(screen) + 8 * table["first_vertex"]
+    table["depths"] = address(depths) + 4 * table["first_vertex"]
+    outside = xp.zeros(len(table), np.uint8)
     backend.launch(
-        "project_vertices", len(mesh.vertices), grain=4096, vertices=vertices, screen=screen, outside=outside,
-        homography=homography, near_fraction=seen.near_fraction,
+        "project_vertices", -(-total // VERTEX_BLOCK), surfaces=to_device(xp, table), outside=outside,
+        vertex_count=total, surface_count=len(table),
     )  # fmt: skip
-    faces = planes
-    if bool(outside.any()):
-        flags, on_screen = backend.to_numpy(outside), backend.to_numpy(screen)
-        cut, drawn, parents = clip_faces(seen, mesh.vertices, mesh.faces, on_screen, flags)
-        screen, faces, planes = xp.asarray(cut), xp.asarray(drawn), xp.asarray(mesh.faces[parents])
-    record = {
-        "vertices": address(vertices), "screen": address(screen), "faces": address(faces),
-        "planes": address(planes), "homography": homography, "rays": seen.rays,
-        "reference_fraction": body.reference_fraction, "near_fraction": seen.near_fraction,
-        "handedness": seen.handedness, "body": body.rank,
-    }  # fmt: skip
-    return record, len(faces), (vertices, screen, faces, planes)
+    return backend.to_numpy(outside).astype(bool), (screen, depths)
 
 
-def homography_record(view: View) -> dict[str, Any]:
-    """Fields of the kernels' ``Homography``."""
-    return {
-        "m": view.homography.reshape(12),
-        "divides_column": not view.is_parallel,
-        "divides_row": not view.row_is_affine,
-    }
+def clip_surface(record: np.ndarray, seen: View, mesh: Mesh, backend: Backend) -> tuple[tuple[Any, ...], int]:
+    """Point a record to the part of its surface that rays can meet; the arrays, and the number of clusters."""
+    screen, outside = screen_positions(seen, mesh.vertices)
+    cut, drawn, parents = clip_faces(seen, mesh.vertices, mesh.faces, screen, outside)
+    faces, whole = group_faces(drawn), cluster_faces(mesh.vertices, mesh.faces[parents])
+    corners = cut[faces]  # [cluster, corner, CLUSTER, 2]
+    low, high = corners.min(axis=(1, 2)) // SUBPIXELS, -(-corners.max(axis=(1, 2)) // SUBPIXELS)
+    windows = np.concatenate([low, high], axis=1).astype(np.int32)
+    xp = backend.xp
+    found = (cut.T, faces, whole.faces, whole.normals, whole.offsets, windows)
+    arrays = tuple(xp.asarray(np.ascontiguousarray(array)) for array in found)
+    for field, array in zip(("screen", "faces", "planes", "normals", "offsets", "windows"), arrays, strict=True):
+        record[field] = address(array)
+    record["spheres"], record["screen_count"] = 0, len(cut)
+    return arrays, len(faces)
 
 
 def bin_by_tile(records: dict[str, Any], count: int, tiles: Tiles, backend: Backend) -> tuple[Any, Any]:
@@ -177,14 +234,13 @@ def bin_by_tile(records: dict[str, Any], count: int, tiles: Tiles, backend: Back
     starts : int64 [tile + 1]
     primitives : int32; those of tile t are ``primitives[starts[t]:starts[t + 1]]``
     """
-    xp, total = backend.xp, tiles.grid[0] * tiles.grid[1]
-    chunk = max(LEAST_CHUNK, -(-count // 256))
+    xp, total = backend.xp, tiles.count
+    chunk = max(LEAST_CHUNK, -(-count // CHUNKS))
     chunks = max(1, -(-count // chunk))
     cursors = xp.zeros((chunks, total), np.int64)
     arguments = {
         **records, "cursors": cursors, "spans": xp.empty((max(1, count), 4), np.uint16),
-        "list": xp.zeros(1, np.int32), "primitives": count, "chunk": chunk, "tiles": total,
-        "rows": tiles.rows, "tiling": tiles.tiling(0, tiles.rows),
+        "list": xp.zeros(1, np.int32), "primitives": count, "chunk": chunk, "tiles": total, "tiling": tiles.record,
     }  # fmt: skip
     backend.launch("count_bins", chunks if count else 0, **arguments)
     ends = xp.cumsum(cursors.T.reshape(-1))  # tile by tile, chunk by chunk within it

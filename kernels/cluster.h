@@ -1,0 +1,128 @@
+// The triangles of a cluster over a tile: a CPU thread sets them up together and draws the small ones row by row, one
+// vector of pixels a row, without a branch that depends on a triangle.
+#pragma once
+#include "raster.h"
+
+const i32 STRIP_COLUMNS = 8, STRIP_ROWS = 8;  // a triangle no larger than this is drawn in strips
+
+// Of every triangle of a cluster, one array a field, so that a compiler fills vectors.
+struct ClusterSetup {
+  i32 x[3][CLUSTER], y[3][CLUSTER], turned[CLUSTER], drawn[CLUSTER];
+  i32 column0[CLUSTER], row0[CLUSTER], column1[CLUSTER], row1[CLUSTER];  // pixels of the tile
+  i32 column[CLUSTER], row[CLUSTER];                                     // first pixel of the triangle
+  i32 small[CLUSTER], edge_on[CLUSTER];
+  float n[3][CLUSTER], b[3][CLUSTER], nearest[CLUSTER], farthest[CLUSTER];
+  i32 value[3][CLUSTER], column_step[3][CLUSTER], row_step[3][CLUSTER];  // edge functions shifted right, of small ones
+};
+
+// True where a triangle of the cluster may cover a pixel of the tile.
+XSIM_FN bool set_up_outlines(ClusterSetup& u, const Surface& s, i64 cluster, const Window& tile) {
+  const i32 flat_extent = s.flat_extent;
+  i32 any = 0;
+  XSIM_INDEPENDENT
+  for (i32 k = 0; k < CLUSTER; ++k) {
+    Outline t = outline_of(s, cluster, k);
+    const Window whole = window_of(t), w = meet(whole, tile);
+    const bool has_area = orient(t);
+    for (int n = 0; n < 3; ++n) {
+      u.x[n][k] = t.x[n];
+      u.y[n][k] = t.y[n];
+    }
+    u.turned[k] = t.turned;
+    u.column0[k] = w.column0;
+    u.row0[k] = w.row0;
+    u.column1[k] = w.column1;
+    u.row1[k] = w.row1;
+    u.column[k] = larger(whole.column0, 0);
+    u.row[k] = larger(whole.row0, 0);
+    const Extent extent = extent_of(t);
+    u.small[k] = (i32)(whole.column1 - whole.column0 < STRIP_COLUMNS) & (i32)(whole.row1 - whole.row0 < STRIP_ROWS) &
+                 (i32)(larger(extent.across, extent.down) <= flat_extent);
+    u.drawn[k] = (i32)has_area & (i32)(w.column1 >= w.column0) & (i32)(w.row1 >= w.row0);
+    any |= u.drawn[k];
+  }
+  return any != 0;
+}
+
+XSIM_FN void set_up_planes(ClusterSetup& u, const Surface& s, i64 cluster) {
+  XSIM_INDEPENDENT
+  for (i32 k = 0; k < CLUSTER; ++k) {
+    const Plane p = flat_plane_of(s, cluster, k, u.column[k], u.row[k]);
+    for (int n = 0; n < 3; ++n) {
+      u.n[n][k] = p.n[n];
+      u.b[n][k] = p.b[n];
+    }
+    u.edge_on[k] = p.edge_on;
+  }
+  XSIM_INDEPENDENT
+  for (i32 k = 0; k < CLUSTER; ++k) limit_depths(s, cluster, k, u.nearest[k], u.farthest[k]);
+}
+
+// As edges_at, at the first pixel in the tile.
+XSIM_FN void set_up_edges(ClusterSetup& u) {
+  const i64 bias = (i64)1 << 50;  // a logical shift does for an arithmetic one
+  for (int k = 0; k < 3; ++k) {
+    const int next = k == 2 ? 0 : k + 1;
+    XSIM_INDEPENDENT
+    for (i32 m = 0; m < CLUSTER; ++m) {
+      const i32 dx = u.x[next][m] - u.x[k][m], dy = u.y[next][m] - u.y[k][m];
+      const i32 down = u.row0[m] * SUBPIXELS - u.y[k][m], right = u.column0[m] * SUBPIXELS - u.x[k][m];
+      const i32 owns = (i32)(dy < 0) | ((i32)(dy == 0) & (i32)(dx < 0));
+      const i64 value = (i64)dx * down - (i64)dy * right + (owns - 1);
+      u.value[k][m] = (i32)((i64)((u64)(value + bias) >> SUBPIXEL_BITS) - (bias >> SUBPIXEL_BITS));
+      u.column_step[k][m] = -dy;
+      u.row_step[k][m] = dx;
+    }
+  }
+}
+
+template <class Sink> XSIM_FN void draw_strip(const ClusterSetup& u, i32 strip, float handedness, const Sink& sink) {
+  const i32 m = strip % CLUSTER, row = strip / CLUSTER, left = u.column1[m] - u.column0[m];
+  const i32 e0 = u.value[0][m] + row * u.row_step[0][m], s0 = u.column_step[0][m];
+  const i32 e1 = u.value[1][m] + row * u.row_step[1][m], s1 = u.column_step[1][m];
+  const i32 e2 = u.value[2][m] + row * u.row_step[2][m], s2 = u.column_step[2][m];
+  const Plane plane = {{u.n[0][m], u.n[1][m], u.n[2][m]}, {u.b[0][m], u.b[1][m], u.b[2][m]},
+                       u.nearest[m], u.farthest[m], u.column[m], u.row[m], false};
+  const i32 right = u.column0[m] - plane.column;
+  const float down = (float)(u.row0[m] + row - plane.row);
+  i32 inside[STRIP_COLUMNS];
+  float depth[STRIP_COLUMNS];
+  XSIM_INDEPENDENT
+  for (i32 k = 0; k < STRIP_COLUMNS; ++k) {
+    inside[k] = (((e0 + k * s0) | (e1 + k * s1) | (e2 + k * s2)) >= 0) & (k <= left);
+    depth[k] = depth_of(plane, 1.0f, (float)(right + k), down);
+  }
+  const i32 step = (u.turned[m] != 0) == (handedness > 0.0f) ? 1 : -1;
+  sink.template span<STRIP_COLUMNS>(sink.pixel(u.column0[m], u.row0[m] + row), inside, depth,
+                                    smaller(left + 1, STRIP_COLUMNS), step);
+}
+
+template <class Sink> XSIM_FN void draw_together(const Surface& s, i64 cluster, const Window& tile, const Sink& sink) {
+  ClusterSetup u;
+  if (!set_up_outlines(u, s, cluster, tile)) return;
+  set_up_planes(u, s, cluster);
+  set_up_edges(u);
+  const float handedness = (float)s.handedness;
+  i32 strips[(CLUSTER + 1) * STRIP_ROWS], count = 0;  // rows of small triangles: lane + CLUSTER * row of its window
+  for (i32 k = 0; k < CLUSTER; ++k) {
+    if (u.small[k] & (1 - u.edge_on[k])) {
+      for (i32 row = 0; row < STRIP_ROWS; ++row) strips[count + row] = k + CLUSTER * row;
+      count += u.drawn[k] ? u.row1[k] - u.row0[k] + 1 : 0;
+      continue;
+    }
+    if (!u.drawn[k]) continue;
+    for (i32 n = 0; n < count; ++n) draw_strip(u, strips[n], handedness, sink);
+    count = 0;
+    const Outline t = {{u.x[0][k], u.x[1][k], u.x[2][k]}, {u.y[0][k], u.y[1][k], u.y[2][k]}, u.turned[k] != 0};
+    Plane plane = {{u.n[0][k], u.n[1][k], u.n[2][k]}, {u.b[0][k], u.b[1][k], u.b[2][k]},
+                   u.nearest[k], u.farthest[k], u.column[k], u.row[k], u.edge_on[k] != 0};
+    fill_triangle(s, cluster, k, t, plane, {u.column0[k], u.row0[k], u.column1[k], u.row1[k]}, sink);
+  }
+  for (i32 n = 0; n < count; ++n) draw_strip(u, strips[n], handedness, sink);
+}
+
+template <class Sink> XSIM_FN void draw_cluster(const Surface& s, i64 cluster, const Window& tile, const Sink& sink) {
+  if (s.is_line_scan) draw_scanned(s, cluster, tile, sink);
+  else if (XSIM_PIXEL_MAJOR) draw_one_by_one(s, cluster, tile, sink);
+  else draw_together(s, cluster, tile, sink);
+}
