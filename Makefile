@@ -6,10 +6,11 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 OUT ?= demo-out
+SAVE ?=
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-all check bench gpu clean
+.PHONY: demo test test-all check bench bench-gpu gpu clean
 
 # torch first and by its exact build: a bare name brings gigabytes of CUDA.
 $(VENV)/.ready: pyproject.toml kernels/CMakeLists.txt $(wildcard kernels/*.h kernels/*.cpp) $(wildcard phantoms/*)
@@ -33,13 +34,24 @@ check: $(VENV)/.ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# SAVE=--save keeps the results, draws them and fills the tables of docs/performance.md.
 bench: $(VENV)/.ready .venv-peers/.ready
-	$(BIN)/python benchmarks/first_image.py
-	$(BIN)/python benchmarks/projection.py --peers-python .venv-peers/bin/python
+	$(BIN)/python benchmarks/first_image.py $(SAVE)
+	$(BIN)/python benchmarks/projection.py $(SAVE)
+	$(BIN)/python benchmarks/cost.py $(SAVE)
+	$(if $(SAVE),$(BIN)/python benchmarks/plots.py && $(BIN)/python benchmarks/tables.py --write)
 
-.venv-peers/.ready: benchmarks/peers.txt
+bench-gpu: $(VENV)/.ready .venv-peers/.ready
+	$(BIN)/python benchmarks/first_image.py --backend cuda $(SAVE)
+	$(BIN)/python benchmarks/projection.py --backend cuda $(SAVE)
+	$(BIN)/python benchmarks/cost.py --backend cuda $(SAVE)
+	$(if $(SAVE),$(BIN)/python benchmarks/plots.py && $(BIN)/python benchmarks/tables.py --write)
+
+# Peers need of the system, by Debian's names: libegl1 libgl1 libgl1-mesa-dri libgles2 libopengl0 libxcb-res0 libxcb-ewmh2
+# libxcb-composite0 libxcb-xinerama0 libxcb-keysyms1 libxcb-icccm4 (gVirtualXRay), libusb-1.0-0 (Open3D), gcc make (gecatsim).
+.venv-peers/.ready: benchmarks/peers.txt benchmarks/install_peers.py
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet -r benchmarks/peers.txt
+	.venv-peers/bin/python benchmarks/install_peers.py --torch "$(TORCH)" --torch-index "$(TORCH_INDEX)"
 	touch $@
 
 # On a machine with a CUDA device: parity first, then the benchmarks.
