@@ -11,9 +11,8 @@ import trimesh
 from cases import SDD, SIDE, SOD, VOLUME_SIDE, Case, volume_file
 
 import xsim
-from xsim.absorption import absorb, beam_weights
+from xsim.absorption import beam_weights, expected_signal
 from xsim.backend import Backend
-from xsim.projector import project
 
 
 def signal_work(scene: xsim.Scene, machine: Backend) -> Callable[[], np.ndarray]:
@@ -22,7 +21,7 @@ def signal_work(scene: xsim.Scene, machine: Backend) -> Callable[[], np.ndarray]
     weights = beam_weights(scene, view, 1.0)
 
     def work() -> np.ndarray:
-        return machine.to_numpy(absorb(project(scene, view, machine), view, weights, machine)[0])
+        return machine.to_numpy(expected_signal(scene, view, weights, machine, variance=False).signal)
 
     return work
 
