@@ -127,7 +127,7 @@ def expected_signal(
 
     """
     drawn = prepare(scene, view, backend)
-    beam = beam_record(weights, drawn.materials, view, backend.xp)
+    beam = beam_record(weights, drawn.arrangement.materials, view, backend.xp)
     images: dict[str, type] = {"signal": np.float32, "labels": np.uint16}
     if variance:
         images["variance"] = np.float32

@@ -25,19 +25,22 @@ class Geometry(StrictModel):
     sdd_mm: Positive = 1000.0
 
 
-def rotation_matrix(rotation_deg: tuple[float, float, float]) -> np.ndarray:
-    """Rotation about x, then y, then z, fixed axes, right-handed.
+def rotation_matrix(rotation_deg: tuple[float, float, float] | np.ndarray) -> np.ndarray:
+    """Rotations about x, then y, then z, fixed axes, right-handed, by angles [..., 3].
 
     Returns
     -------
-    float64 [3, 3]; body coordinates to world coordinates.
+    float64 [..., 3, 3]; body coordinates to world coordinates.
 
     """
-    (cx, cy, cz), (sx, sy, sz) = np.cos(np.deg2rad(rotation_deg)), np.sin(np.deg2rad(rotation_deg))
-    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return np.asarray(about_z @ about_y @ about_x)
+    angles = np.deg2rad(np.asarray(rotation_deg))
+    (cx, cy, cz), (sx, sy, sz) = (np.moveaxis(function(angles), -1, 0) for function in (np.cos, np.sin))
+    rows = (
+        (cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx),
+        (sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx),
+        (-sy, cy * sx, cy * cx),
+    )
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
 ZERO = np.zeros(3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,10 +12,11 @@ import numpy as np
 from xsim import material
 from xsim.backend import Backend, get_backend
 from xsim.errors import MeshError
-from xsim.geometry import View, rotation_matrix, turned
+from xsim.geometry import View, rotation_matrix
 from xsim.mesh import Mesh
+from xsim.placement import Placement, place_bodies, stand_alone
 from xsim.primitive import Solid
-from xsim.records import Drawing, Placed, Tiles, draw
+from xsim.records import Drawing, Tiles, draw
 from xsim.scene import Scene
 
 __all__ = ["Projection", "path_lengths", "project"]
@@ -76,9 +77,9 @@ def path_lengths(scene: Scene, backend: str = "auto", threads: int | None = None
     return {m.name: lengths[k] for k, m in enumerate(found.materials)}
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A scene as one view sees it, ready for the kernel.
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """What is known of a scene's bodies before any view.
 
     Attributes
     ----------
@@ -87,26 +88,35 @@ class Prepared:
         Place of each body's material among them.
     rank_labels : uint16 [1 + rank]
         Label of each body; 0 first.
-    apart, together : Drawing
-        Bodies that overlap nothing, and those that may.
-    overlaps : bool
-        Whether there are any of the latter.
+    placement : Placement
+    apart : bool [rank]
+        Whether a body overlaps nothing, itself included.
     """
 
     materials: tuple[material.Material, ...]
     rank_materials: np.ndarray
     rank_labels: np.ndarray
+    placement: Placement
+    apart: np.ndarray
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scene as one view sees it, ready for the kernel: bodies that overlap nothing, and those that may."""
+
+    arrangement: Arrangement
     apart: Drawing
     together: Drawing
-    overlaps: bool
 
 
 def project(scene: Scene, view: View, backend: Backend) -> Projection:
     """Path lengths, labels and faults of a scene seen in a view."""
     drawn = prepare(scene, view, backend)
     images: dict[str, type] = {"lengths": np.float32, "labels": np.uint16}
-    found = run(drawn, view, backend, images, no_beam(len(drawn.materials)))
-    return Projection(drawn.materials, found["lengths"], found["labels"], found["faults"], found["faulty_bodies"])
+    found = run(drawn, view, backend, images, no_beam(len(drawn.arrangement.materials)))
+    return Projection(
+        drawn.arrangement.materials, found["lengths"], found["labels"], found["faults"], found["faulty_bodies"]
+    )
 
 
 def no_beam(materials: int) -> dict[str, Any]:
@@ -118,18 +128,54 @@ def no_beam(materials: int) -> dict[str, Any]:
 def prepare(scene: Scene, view: View, backend: Backend) -> Prepared:
     """Check the scene, sort out its bodies, draw up their records."""
     scene.check()
+    return see(arrange(scene, backend), view, backend)
+
+
+def see(bodies: Arrangement, view: View, backend: Backend) -> Prepared:
+    """Bodies as a view sees them.
+
+    Depths stay small in float32: those of a body apart are counted from its own middle, those of the others from
+    their common one.
+    """
+    tiles, placement, apart = Tiles.of(view, backend), bodies.placement, bodies.apart
+    references = np.zeros(len(apart))
+    if len(apart):
+        near, far = placement.middles(view)
+        references = 0.5 * (near + far)
+        if not apart.all():
+            references[~apart] = 0.5 * (near[~apart].min() + far[~apart].max())
+    drawings = (draw(view, placement, chosen, references, tiles, backend) for chosen in (apart, ~apart))
+    return Prepared(bodies, *drawings)
+
+
+def arrange(scene: Scene, backend: Backend) -> Arrangement:
+    """Bodies of a scene by rank; looked up once a scene.
+
+    A body stands apart when the box around it meets no other's, and it is an analytic solid or a mesh that was found
+    not to cross itself.
+    """
+    held = scene.memo.get("arrangement")
+    if held is not None and held[0] is scene.body and held[1] is backend.xp:
+        return cast(Arrangement, held[2])
     order = scene.by_rank()
+    shapes = [scene.shape_of(k) for k in order]
     of_body = [material.resolve(b.material) for b in scene.body]
     materials = tuple(dict.fromkeys(of_body))
     places = {m: k for k, m in enumerate(materials)}
-    tiles = Tiles.of(view, backend)
-    apart, together = part_bodies(scene, view, backend)
-    return Prepared(
-        materials,
-        np.array([places[of_body[k]] for k in order] or [0], np.int32),
-        np.array([0, *(k + 1 for k in order)], np.uint16),
-        draw(view, apart, tiles, backend), draw(view, together, tiles, backend), bool(together),
+    rotations = rotation_matrix(np.array([scene.body[k].rotation_deg for k in order]).reshape(-1, 3))
+    positions = np.array([scene.body[k].position_mm for k in order]).reshape(-1, 3)
+    placement = place_bodies(shapes, rotations, positions, backend)
+    alone = stand_alone(*placement.bounds) if shapes else np.zeros(0, bool)
+    sound = [
+        isinstance(s, Solid) or not crosses_itself(s, backend) if a else False
+        for s, a in zip(shapes, alone, strict=True)
+    ]
+    found = Arrangement(
+        materials, np.array([places[of_body[k]] for k in order] or [0], np.int32),
+        np.array([0, *(k + 1 for k in order)], np.uint16), placement, np.array(sound, bool),
     )  # fmt: skip
+    scene.memo["arrangement"] = (scene.body, backend.xp, found)
+    return found
 
 
 def run(
@@ -140,7 +186,7 @@ def run(
     A ray with more crossings than there are slots has its tile done again with more.
     """
     xp, tiles, shape = backend.xp, Tiles.of(view, backend), (view.rows, view.columns)
-    sizes = {name: (len(drawn.materials), *shape) if name == "lengths" else shape for name in images}
+    sizes = {name: (len(drawn.arrangement.materials), *shape) if name == "lengths" else shape for name in images}
     found = {name: xp.zeros(sizes[name], dtype) for name, dtype in images.items()}
     found |= {"faults": xp.zeros(shape, np.uint8), "faulty_bodies": xp.zeros(shape, np.int32)}
     deepest = xp.zeros(tiles.count, np.int32)
@@ -148,83 +194,19 @@ def run(
     arguments = {
         **dict.fromkeys(("lengths", "labels", "signal", "variance")), **{name: found[name] for name in images},
         "apart": drawn.apart.arguments, "together": drawn.together.arguments, "beam": beam, "deepest": deepest,
-        "resolved": {**resolved, "materials": xp.asarray(drawn.rank_materials), "image_columns": view.columns},
-        "labels_of_rank": xp.asarray(drawn.rank_labels), "view": view.directions,
+        "resolved": {**resolved, "materials": xp.asarray(drawn.arrangement.rank_materials), "image_columns": view.columns},
+        "labels_of_rank": xp.asarray(drawn.arrangement.rank_labels), "view": view.directions,
         "pixels": view.rows * view.columns, "tiling": tiles.record,
     }  # fmt: skip
-    slots = SLOTS if drawn.overlaps else 0
+    slots = 0 if drawn.arrangement.apart.all() else SLOTS
     while active is None or len(active):
-        rows = FLOAT_ROWS + len(drawn.materials) + slots, INTEGER_ROWS + slots
+        rows = FLOAT_ROWS + len(drawn.arrangement.materials) + slots, INTEGER_ROWS + slots
         count = tiles.count if active is None else len(active)
         backend.launch_tiles("project_scene", count, rows, **arguments, active=active, slots=slots)
         slots = int(deepest.max()) if slots else 0
         active = xp.nonzero(deepest)[0].astype(np.int32)
         deepest.fill(0)
     return found
-
-
-def part_bodies(scene: Scene, view: View, backend: Backend) -> tuple[list[Placed], list[Placed]]:
-    """The bodies that overlap nothing, themselves included, and the others; each by ascending rank.
-
-    A body stands apart when the box around it meets no other's, and it is an analytic solid or a mesh that was found
-    not to cross itself. Its depths are counted from its own middle, those of the others from their common one.
-    """
-    order = scene.by_rank()
-    if not order:
-        return [], []
-    shapes, turns, places, boxes = poses(scene, order)
-    low, high = (np.array([pick(box, axis=0) for box in boxes]) for pick in (np.min, np.max))
-    alone = stand_alone(low, high)
-    apart = [
-        bool(alone[rank]) and (isinstance(shape, Solid) or not crosses_itself(shape, backend))
-        for rank, shape in enumerate(shapes)
-    ]
-    rest = [box for box, lonely in zip(boxes, apart, strict=True) if not lonely]
-    common = middle(view, np.concatenate(rest)) if rest else 0.0
-    bodies = [
-        Placed(shapes[k], turns[k], places[k], boxes[k], k, middle(view, boxes[k]) if apart[k] else common)
-        for k in range(len(order))
-    ]
-    return [b for b in bodies if apart[b.rank]], [b for b in bodies if not apart[b.rank]]
-
-
-def poses(scene: Scene, order: list[int]) -> tuple[list[Solid | Mesh], np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Shape, rotation [body, 3, 3], position [body, 3] and corners [point, 3] of the bodies, by rank."""
-    bodies = [scene.body[k] for k in order]
-    shapes = [scene.shape_of(k) for k in order]
-    positions = np.array([body.position_mm for body in bodies])
-    turns = np.array([rotation_matrix(body.rotation_deg) for body in bodies])
-    boxes = [
-        shape.bounds() if isinstance(shape, Solid) else turned(shape.corners, turn.T) + position
-        for shape, turn, position in zip(shapes, turns, positions, strict=True)
-    ]
-    return shapes, turns, positions, boxes
-
-
-def stand_alone(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Whether each of some boxes, corners [box, 3], meets no other; bool [box].
-
-    Sorted along x, a box can only meet those that begin before it ends.
-    """
-    order = np.argsort(low[:, 0], kind="stable")
-    low, high = low[order], high[order]
-    ends = np.searchsorted(low[:, 0], high[:, 0], side="right")
-    alone = np.ones(len(low), bool)
-    for k, end in enumerate(ends):
-        others = slice(k + 1, end)
-        meets = ((low[others, 1:] <= high[k, 1:]) & (high[others, 1:] >= low[k, 1:])).all(axis=1)
-        if meets.any():
-            alone[k] = False
-            alone[others] &= ~meets
-    result = np.empty_like(alone)
-    result[order] = alone
-    return result
-
-
-def middle(view: View, corners: np.ndarray) -> float:
-    """Fraction of the plane through the middle of some points; depths counted from it stay small in float32."""
-    fractions = np.clip(view.project(corners)[:, 0], view.near_fraction, 1.0)
-    return float(0.5 * (fractions.min() + fractions.max()))
 
 
 #: Whether a mesh was found to cross itself; forgotten with the mesh.
@@ -238,13 +220,11 @@ def crosses_itself(mesh: Mesh, backend: Backend) -> bool:
     narrower than a 512th of the mesh.
     """
     if mesh not in _CROSSES_ITSELF:
+        placement = place_bodies([mesh], np.eye(3)[None], np.zeros((1, 3)), backend)
+        steel, one = (material.resolve("Fe"),), np.zeros(1, np.int32)  # of what does not matter here
+        alone = Arrangement(steel, one, np.array([0, 1], np.uint16), placement, np.zeros(1, bool))
         view = View.around(mesh.corners, CHECK_PIXELS)
-        tiles = Tiles.of(view, backend)
-        body = Placed(mesh, np.eye(3), np.zeros(3), mesh.corners, 0, middle(view, mesh.corners))
-        one, none = np.zeros(1, np.int32), draw(view, [], tiles, backend)
-        steel = (material.resolve("Fe"),)  # of what does not matter here
-        drawn = Prepared(steel, one, np.array([0, 1], np.uint16), none, draw(view, [body], tiles, backend), True)
-        found = run(drawn, view, backend, {}, no_beam(1))
+        found = run(see(alone, view, backend), view, backend, {}, no_beam(1))
         _CROSSES_ITSELF[mesh] = bool((found["faults"] & (NESTED | FLIPPED)).any())
     return _CROSSES_ITSELF[mesh]
 

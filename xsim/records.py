@@ -11,17 +11,16 @@ import numpy as np
 from xsim.backend import Backend
 from xsim.clipping import SUBPIXELS, clip_faces, screen_positions
 from xsim.geometry import View, turned
-from xsim.kernel_arguments import SOLID, SURFACE, address
+from xsim.kernel_arguments import address
 from xsim.mesh import Mesh, cluster_faces, group_faces
-from xsim.primitive import Solid
+from xsim.placement import Placement
 
-__all__ = ["Drawing", "Placed", "Tiles", "draw"]
+__all__ = ["Drawing", "Tiles", "draw"]
 
 FLAT_RADIAN = 0.005  # a quarter of the angle below which a face is edge-on
 CHUNKS = 64  # work items that sort primitives into tiles, at the most
 LEAST_CHUNK = 256
 VERTEX_BLOCK = 1024  # as in kernels/triangle.h
-POINTERS = (("vertices", 0), ("faces", 1), ("planes", 1), ("normals", 2), ("offsets", 3), ("spheres", 4))
 
 
 @dataclass(frozen=True)
@@ -54,32 +53,6 @@ class Tiles:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A body to draw.
-
-    Attributes
-    ----------
-    shape : Solid or Mesh
-    rotation : float64 [3, 3]
-        Body to world.
-    position_mm : float64 [3]
-    corners_mm : float64 [point, 3]
-        World points whose hull holds it; eight a part of a solid.
-    rank : int
-        Place in the order of priority.
-    reference_fraction : float
-        Depths are counted from this fraction of the way to the detector.
-    """
-
-    shape: Solid | Mesh
-    rotation: np.ndarray
-    position_mm: np.ndarray
-    corners_mm: np.ndarray
-    rank: int
-    reference_fraction: float
-
-
-@dataclass(frozen=True)
 class Drawing:
     """Bodies as the kernels draw them. Holds every array that a record points to.
 
@@ -90,10 +63,25 @@ class Drawing:
     held: Sequence[Any]
 
 
-def draw(view: View, bodies: Sequence[Placed], tiles: Tiles, backend: Backend) -> Drawing:
-    """Records and tile lists of some bodies, in ascending rank."""
-    solids = solid_records(view, [body for body in bodies if isinstance(body.shape, Solid)])
-    surfaces, clusters, held = surface_records(view, [b for b in bodies if isinstance(b.shape, Mesh)], backend)
+def draw(
+    view: View, placement: Placement, chosen: np.ndarray, references: np.ndarray, tiles: Tiles, backend: Backend
+) -> Drawing:
+    """Records and tile lists of some bodies, in ascending rank.
+
+    Parameters
+    ----------
+    view : View
+    placement : Placement
+    chosen : bool [rank]
+        Which bodies.
+    references : float64 [rank]
+        Fraction of the way to the detector from which the depths of each are counted.
+    tiles : Tiles
+    backend : Backend
+
+    """
+    solids = solid_records(view, placement, chosen, references)
+    surfaces, clusters, held = surface_records(view, placement, chosen, references, backend)
     records = {
         "solids": to_device(backend.xp, solids),
         "surfaces": to_device(backend.xp, surfaces),
@@ -103,7 +91,7 @@ def draw(view: View, bodies: Sequence[Placed], tiles: Tiles, backend: Backend) -
     for name, count, kinds in (("cluster", clusters, len(surfaces)), ("solid", len(solids), 0)):
         starts, entries = bin_by_tile({**records, "surface_count": kinds}, count, tiles, backend)
         arguments |= {f"{name}_starts": starts, f"{name}_list": entries}
-    return Drawing(arguments, held)
+    return Drawing(arguments, [placement, held])
 
 
 def to_device(xp: Any, records: np.ndarray) -> Any:
@@ -119,53 +107,53 @@ def rays_of(view: View, rotation: np.ndarray, position_mm: np.ndarray) -> np.nda
     return turned(vectors, rotation[:, None]).reshape(len(position_mm), 18)
 
 
-def solid_records(view: View, bodies: Sequence[Placed]) -> np.ndarray:
+def boxes_of(placement: Placement, ranks: np.ndarray) -> np.ndarray:
+    """Boxes [part, 8, 3] of bodies, given the rank of each of their parts."""
+    return placement.corners_mm[np.isin(placement.corner_ranks, ranks)]
+
+
+def solid_records(view: View, placement: Placement, chosen: np.ndarray, references: np.ndarray) -> np.ndarray:
     """One record a part: the rays in the body's frame, with the part's own centre as the origin."""
-    parts = [(body, part) for body in bodies if isinstance(body.shape, Solid) for part in body.shape.parts()]
-    table = np.zeros(len(parts), SOLID)
-    if not parts:
-        return table
-    rotation, position = (np.array([getattr(body, name) for body, _ in parts]) for name in ("rotation", "position_mm"))
-    table["rays"] = rays_of(view, rotation, position)
-    table["rays"][:, :3] -= np.array([part.centre_mm for _, part in parts])
-    table["size"] = [part.half_mm for _, part in parts]
-    table["reference_fraction"] = [body.reference_fraction for body, _ in parts]
-    table["window"] = view.pixel_windows(np.concatenate([body.corners_mm.reshape(-1, 8, 3) for body in bodies]))
-    table["kind"], table["hole"] = [part.kind for _, part in parts], [part.hole for _, part in parts]
-    table["body"] = [body.rank for body, _ in parts]
-    return table
+    some = chosen[placement.solids["body"]]
+    table = placement.solids[some]
+    ranks = table["body"]
+    table["rays"] = rays_of(view, placement.rotations[ranks], placement.positions_mm[ranks])
+    table["rays"][:, :3] -= placement.centres_mm[some]
+    table["reference_fraction"] = references[ranks]
+    table["window"] = view.pixel_windows(boxes_of(placement, ranks))
+    return np.asarray(table)
 
 
-def surface_records(view: View, bodies: Sequence[Placed], backend: Backend) -> tuple[np.ndarray, int, list[Any]]:
+def surface_records(
+    view: View, placement: Placement, chosen: np.ndarray, references: np.ndarray, backend: Backend
+) -> tuple[np.ndarray, int, list[Any]]:
     """Records of meshes, their vertices projected; the number of clusters in all, and the arrays they point to.
 
     A mesh stays in its own frame: bodies of one mesh share its vertices and faces.
     """
-    table = np.zeros(len(bodies), SURFACE)
-    if not bodies:
+    some = np.nonzero(chosen[placement.surfaces["body"]])[0]
+    table = placement.surfaces[some]
+    if not len(some):
         return table, 0, []
-    meshes = [body.shape for body in bodies if isinstance(body.shape, Mesh)]
-    rotation = np.array([body.rotation for body in bodies])
-    position = np.array([body.position_mm for body in bodies])
+    ranks, meshes = table["body"], [placement.meshes[k] for k in some.tolist()]
+    rotation, position = placement.rotations[ranks], placement.positions_mm[ranks]
     world = view.homography
     table["homography"]["m"][:, [0, 1, 2, 4, 5, 6, 8, 9, 10]] = turned(world[:, :3], rotation[:, None]).reshape(-1, 9)
     table["homography"]["m"][:, 3::4] = view.project(position)
     table["homography"]["divides_column"] = not view.is_parallel
     table["homography"]["divides_row"] = not view.row_is_affine
     table["rays"] = rays_of(view, rotation, position)
-    table["reference_fraction"] = [body.reference_fraction for body in bodies]
+    table["reference_fraction"] = references[ranks]
     table["near_fraction"], table["handedness"] = view.near_fraction, view.handedness
-    table["is_line_scan"] = view.is_line_scan
-    table["flat_extent"] = flat_extent(view)
-    table["window"] = view.pixel_windows(np.array([body.corners_mm for body in bodies]))
-    table["body"] = [body.rank for body in bodies]
-    held: list[Any] = [point_to_meshes(table, meshes, backend)]
-    counts = np.array([len(mesh.clusters.faces) for mesh in meshes])
+    table["is_line_scan"], table["flat_extent"] = view.is_line_scan, flat_extent(view)
+    table["window"] = view.pixel_windows(boxes_of(placement, ranks))
+    table["first_vertex"] = np.cumsum(table["vertex_count"]) - table["vertex_count"]
+    counts, held = np.array([len(mesh.clusters.faces) for mesh in meshes]), []
     if not view.is_line_scan:
         outside, screen = project_vertices(table, backend)
         held.append(screen)
         for k in np.nonzero(outside)[0].tolist():
-            seen = view.seen_from(bodies[k].rotation, bodies[k].position_mm)
+            seen = view.seen_from(rotation[k], position[k])
             arrays, counts[k] = clip_surface(table[k], seen, meshes[k], backend)
             held.append(arrays)
     table["first"] = np.cumsum(counts) - counts
@@ -177,22 +165,6 @@ def flat_extent(view: View) -> int:
     step = max(float(np.linalg.norm(view.column)), float(np.linalg.norm(view.row)))
     pixels = FLAT_RADIAN * view.axis_distance_mm / step if step > 0 else np.inf
     return int(min(pixels * SUBPIXELS, 2**30))
-
-
-def point_to_meshes(table: np.ndarray, meshes: Sequence[Mesh], backend: Backend) -> list[Any]:
-    """Fill in where vertices and clusters lie; a mesh is in the backend's memory once."""
-    held: dict[Mesh, tuple[Any, ...]] = {}
-    for mesh in meshes:
-        if mesh not in held:
-            own = mesh.clusters
-            arrays = (mesh.vertices, own.faces, own.normals, own.offsets, own.spheres)
-            held[mesh] = tuple(backend.constant(array) for array in arrays)
-    addresses = {mesh: [address(array) for array in arrays] for mesh, arrays in held.items()}
-    for field, place in POINTERS:
-        table[field] = [addresses[mesh][place] for mesh in meshes]
-    table["vertex_count"] = table["screen_count"] = [len(mesh.vertices) for mesh in meshes]
-    table["first_vertex"] = np.cumsum(table["vertex_count"]) - table["vertex_count"]
-    return list(held.values())
 
 
 def project_vertices(table: np.ndarray, backend: Backend) -> tuple[np.ndarray, Any]:

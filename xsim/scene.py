@@ -90,6 +90,7 @@ class Scene(StrictModel):
     body: Annotated[tuple[Body, ...], Field(max_length=65535)] = ()  # labels are 16-bit
     _directory: Path = PrivateAttr(default=Path())
     _checked: bool = PrivateAttr(default=False)
+    _memo: dict[str, Any] = PrivateAttr(default_factory=dict)
     _meshes: dict[tuple[str, str | None], Mesh] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
@@ -108,6 +109,11 @@ class Scene(StrictModel):
                 "use an sdd_mm greater than sod_mm"
             )
         return self
+
+    @property
+    def memo(self) -> dict[str, Any]:
+        """What was worked out of the scene once, with whatever it was worked out from."""
+        return self._memo
 
     @property
     def directory(self) -> Path:
