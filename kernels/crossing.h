@@ -30,8 +30,25 @@ struct ListSink {
     scratch.codes[slot * scratch.stride + pixel] = 2 * body + (step > 0);
   }
   template <i32 SPAN> XSIM_METHOD void span(i64 pixel, const i32* inside, const float* depth, i32 count, i32 step) const {
+    if (SPAN > 1 && take_whole<SPAN>(pixel, inside, depth, step)) return;
     for (i32 k = 0; k < count; ++k)
       if (inside[k]) cross(pixel + k, depth[k], step);
+  }
+  // Neighbours that all cross, and all for the same time, are kept together; false where they are not.
+  template <i32 SPAN> XSIM_METHOD bool take_whole(i64 pixel, const i32* inside, const float* depth, i32 step) const {
+    i32* counts = scratch.counts + pixel;
+    const i32 slot = counts[0];
+    i32 differs = 0;
+    for (i32 k = 0; k < SPAN; ++k) differs |= (counts[k] ^ slot) | (inside[k] ^ 1);
+    if (differs || slot >= slots) return false;
+    float* depths = scratch.depths + slot * scratch.stride + pixel;
+    i32* codes = scratch.codes + slot * scratch.stride + pixel;
+    for (i32 k = 0; k < SPAN; ++k) {
+      depths[k] = depth[k];
+      codes[k] = 2 * body + (step > 0);
+      counts[k] = slot + 1;
+    }
+    return true;
   }
 };
 

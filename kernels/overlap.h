@@ -88,9 +88,21 @@ XSIM_FN i32 winner_of(const Resolved& args, const Active& a, i64 image_pixel, fl
   return winner;
 }
 
+// A ray that enters one body and leaves it, nothing else: most rays. False where there is more to it.
+template <class Give> XSIM_FN bool resolve_pair(const Crossings& c, float full_length, const Give& give) {
+  if (c.count != 2) return false;
+  const i32 first = c.codes[0], second = c.codes[c.stride];
+  const float one = c.depths[0], other = c.depths[c.stride];
+  const float length = ((second & 1) ? one - other : other - one) * full_length;
+  if ((first ^ second) != 1 || !(length >= 0.0f)) return false;
+  if (length > 0.0f) give(first >> 1, length);
+  return true;
+}
+
 // Shares out the way along one ray. Calls give(rank, length) for each stretch; consumes the crossings.
 template <class Give>
 XSIM_FN void resolve_ray(const Resolved& args, const Crossings& c, i64 image_pixel, float full_length, const Give& give) {
+  if (resolve_pair(c, full_length, give)) return;
   sort_crossings(c);
   Active active = {c.depths, c.codes, c.stride, 0};
   float previous = 0.0f;

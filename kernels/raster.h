@@ -1,11 +1,14 @@
 // Triangles to pixels: which centres a triangle covers, and how deep its face lies there.
 //
 // The steps of an edge function are multiples of SUBPIXELS, so that its sign at every pixel is that of its value
-// shifted right by SUBPIXEL_BITS: small triangles fit 32-bit integers, and neighbouring pixels share vectors.
+// shifted right by SUBPIXEL_BITS: but for the largest they fit 32-bit integers, and neighbouring pixels share vectors.
 #pragma once
 #include "line_scan.h"
 
-const i32 SMALL_SUBPIXELS = 1 << 20;  // 256 px: edge functions shifted right stay below 2^30
+// 1024 px: over a tile of 64 x 32 pixels and a span beyond it, edge functions shifted right change by less than 2^29
+// then, so that one whose value is cut to 2^30 keeps its sign.
+const i32 SMALL_SUBPIXELS = 1 << 22;
+const i64 EDGE_LIMIT = (i64)1 << 30;
 
 
 // SPAN neighbours of a row are tested together. A sink takes them by sink.span<SPAN>, and single ones by sink.cross.
@@ -13,7 +16,8 @@ template <class Integer, i32 SPAN, class Sink>
 XSIM_FN void fill_face(const Edges& exact, const Plane& plane, const Window& w, i32 step, const Sink& sink) {
   Integer value[3], column_step[3], row_step[3];
   for (int k = 0; k < 3; ++k) {
-    value[k] = (Integer)(exact.value[k] >> SUBPIXEL_BITS);
+    const i64 shifted = exact.value[k] >> SUBPIXEL_BITS;
+    value[k] = sizeof(Integer) == 8 ? (Integer)shifted : (Integer)larger(smaller(shifted, EDGE_LIMIT), -EDGE_LIMIT);
     column_step[k] = (Integer)(exact.column_step[k] >> SUBPIXEL_BITS);
     row_step[k] = (Integer)(exact.row_step[k] >> SUBPIXEL_BITS);
   }

@@ -190,12 +190,13 @@ def run(
     found = {name: xp.zeros(sizes[name], dtype) for name, dtype in images.items()}
     found |= {"faults": xp.zeros(shape, np.uint8), "faulty_bodies": xp.zeros(shape, np.int32)}
     deepest = xp.zeros(tiles.count, np.int32)
-    resolved = {name: found[name] for name in ("faults", "faulty_bodies")}
+    bodies = drawn.arrangement
+    resolved = {"materials": xp.asarray(bodies.rank_materials), "image_columns": view.columns}
     arguments = {
         **dict.fromkeys(("lengths", "labels", "signal", "variance")), **{name: found[name] for name in images},
         "apart": drawn.apart.arguments, "together": drawn.together.arguments, "beam": beam, "deepest": deepest,
-        "resolved": {**resolved, "materials": xp.asarray(drawn.arrangement.rank_materials), "image_columns": view.columns},
-        "labels_of_rank": xp.asarray(drawn.arrangement.rank_labels), "view": view.directions,
+        "resolved": {**resolved, **{name: found[name] for name in ("faults", "faulty_bodies")}},
+        "labels_of_rank": xp.asarray(bodies.rank_labels), "view": view.directions,
         "pixels": view.rows * view.columns, "tiling": tiles.record,
     }  # fmt: skip
     slots = 0 if drawn.arrangement.apart.all() else SLOTS
