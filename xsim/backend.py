@@ -122,7 +122,7 @@ class CpuBackend:
     xp: Any = np
     lanes = 64
     pixel_major = False
-    tile_shape = (32, 64)
+    tile_shape = (64, 128)
 
     def __init__(self, threads: int | None = None, level: str | None = None) -> None:
         self.level = level or os.environ.get("XSIM_CPU_LEVEL") or best_cpu_level()

@@ -6,6 +6,7 @@ y points down in the image). Lengths in mm, angles in degree.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -44,6 +45,11 @@ def rotation_matrix(rotation_deg: tuple[float, float, float] | np.ndarray) -> np
 
 
 ZERO = np.zeros(3)
+
+
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Vector product of two vectors [3]."""
+    return np.asarray(a[[1, 2, 0]] * b[[2, 0, 1]] - a[[2, 0, 1]] * b[[1, 2, 0]])
 
 
 def turned(vectors: np.ndarray, rotation: np.ndarray) -> np.ndarray:
@@ -155,14 +161,14 @@ class View:
         """Whether the row of a point does not depend on its distance from the source."""
         return self.is_parallel or self.is_line_scan
 
-    @property
+    @functools.cached_property
     def axis_distance_mm(self) -> float:
         """Distance of the source from the detector plane [mm]."""
         _, column, row = self._frame.T
-        normal = np.cross(column, row)
+        normal = cross(column, row)
         return float(abs(self.origin @ normal) / np.linalg.norm(normal))
 
-    @property
+    @functools.cached_property
     def homography(self) -> np.ndarray:
         """World point to (fraction, u, v), float64 [3, 4].
 
@@ -170,14 +176,14 @@ class View:
         row is v / fraction, or v in a parallel beam and along a line scan.
         """
         a, b, c = self._frame.T
-        inverse = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)]) / (a * np.cross(b, c)).sum()
+        inverse = np.stack([cross(b, c), cross(c, a), cross(a, b)]) / (a * cross(b, c)).sum()
         return np.concatenate([inverse, -(inverse * self.source).sum(axis=1)[:, None]], axis=1)
 
     @property
     def handedness(self) -> float:
         """Sign of the determinant of the homography: +1 where columns, rows and rays are right-handed."""
         a, b, c = self._frame.T
-        return float(np.sign((a * np.cross(b, c)).sum()))
+        return float(np.sign((a * cross(b, c)).sum()))
 
     def project(self, points_mm: np.ndarray) -> np.ndarray:
         """Points [..., 3] mm to (fraction, u, v), float64 [..., 3]; see ``homography``."""
