@@ -16,7 +16,7 @@ from xsim.command import CommandParser, run_command
 from xsim.errors import OutputError, SceneError
 from xsim.radiograph import Radiograph, expose
 from xsim.resources import VERSION, package_directory
-from xsim.scene import load_scene, phantom_names, phantom_path
+from xsim.scene_file import load_scene, phantom_names, phantom_path
 
 __all__ = ["main"]
 
