@@ -69,6 +69,8 @@ class Source(StrictModel):
             raise ValueError('focal_spot_image needs focal_spot_shape = "image" and focal_spot_pixel_mm (give both)')
         if self.focal_spot_pixel_mm is not None and self.focal_spot_image is None:
             raise ValueError("focal_spot_pixel_mm needs a focal_spot_image (it is the size of its pixels) give it")
+        if self.focal_spot_samples == 3:
+            raise ValueError("focal_spot_samples = 3 is too few (three points lie on a line) use 5 or more, or 1")
         if self.focal_spot_samples is not None and self.focal_spot_samples % 2 == 0:
             raise ValueError(
                 f"focal_spot_samples = {self.focal_spot_samples} is even (none lies in the middle, whose labels are "
