@@ -11,7 +11,7 @@ import pytest
 import reference
 import trimesh
 from reference import absorbed_kev, worst
-from station import lengths_of, only, random_pose, save, solid, station
+from station import lengths_of, only, random_pose, save, solid, station  # noqa: F401
 
 import xsim
 from xsim.backend import Backend

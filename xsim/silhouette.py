@@ -17,14 +17,17 @@ __all__ = ["TOLERANCE", "active_tiles", "crossed_pixels"]
 #: Second difference of the signal over neighbours that counts as an edge, of the open beam. A pixel without an edge
 #: differs from the mean over its area by a 12th of it at the most: the mean of a parabola over a pixel.
 TOLERANCE = 1e-3
+DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 SMALL_PX = 3  # a body narrower than this may slip between the rays of a pixel
 
 
 def crossed_pixels(scene: Scene, view: View, signal: Any, labels: Any, open_kev: float, backend: Backend) -> Any:
     """Pixels that an edge may cross, seen from one ray a pixel.
 
-    Those whose label differs from one of the eight around them, those where the second difference of the signal along
-    a row, a column or a diagonal exceeds ``TOLERANCE`` of the open beam, and all under a narrow body or part of one.
+    Those whose label differs from one of the eight around them, and the four next to such a one; those where the second
+    difference of the signal along a row, a column or a diagonal exceeds ``TOLERANCE`` of the open beam; those between
+    two of any of these; and all under a narrow body or part of one. The tip of a needle of triangles, narrower than a
+    pixel over more than a pixel, may slip through.
 
     Parameters
     ----------
@@ -41,10 +44,19 @@ def crossed_pixels(scene: Scene, view: View, signal: Any, labels: Any, open_kev:
     crossed = xp.asarray(narrow_bodies(scene, view))
     limit = np.float32(TOLERANCE * open_kev)
     named, grey = xp.pad(labels, 1, mode="edge"), xp.pad(signal, 1, mode="edge")
-    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
+    outline = xp.zeros_like(crossed)
+    for dy, dx in DIRECTIONS:
         ahead, behind = neighbours(view, dy, dx), neighbours(view, -dy, -dx)
-        crossed |= (named[ahead] != labels) | (named[behind] != labels)
+        outline |= (named[ahead] != labels) | (named[behind] != labels)
         crossed |= xp.abs(grey[ahead] - 2 * signal + grey[behind]) > limit
+    crossed |= outline
+    drawn = xp.pad(outline, 1)  # a sharp corner may end in the next pixel
+    for dy, dx in DIRECTIONS[:2]:
+        crossed |= drawn[neighbours(view, dy, dx)] | drawn[neighbours(view, -dy, -dx)]
+    # a weak edge may bend the signal up on one side of a pixel and down on the other, and not in it
+    found = xp.pad(crossed, 1)
+    for dy, dx in DIRECTIONS:
+        crossed |= found[neighbours(view, dy, dx)] & found[neighbours(view, -dy, -dx)]
     return crossed
 
 
