@@ -66,7 +66,11 @@ def test_no_pixel_that_an_edge_crosses_is_missed(backend: Backend, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("phantom", "share", "error"),
-    [("step-chart", 0.07, 1e-4), ("spheres-in-acrylic", 0.2, 1e-4), ("bearing-bracket", 0.16, 2e-4)],
+    [
+        pytest.param("step-chart", 0.07, 1e-4, marks=pytest.mark.slow),
+        ("spheres-in-acrylic", 0.2, 1e-4),
+        ("bearing-bracket", 0.16, 2e-4),
+    ],
 )
 def test_shipped_phantoms_need_few_pixels_refined(backend: Backend, phantom: str, share: float, error: float) -> None:
     crossed, edge, errors = crossed_and_exact(xsim.load_scene(f"phantom:{phantom}"), backend)

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import tifffile
-from scipy.special import ndtri
 
 from xsim.errors import SceneError
 from xsim.source import Source
@@ -24,7 +24,7 @@ from xsim.source import Source
 __all__ = ["SIGMAS_PER_SIZE", "sample_count", "spot_points", "spot_size_mm"]
 
 #: Effective size of a Gaussian spot in standard deviations: (quantile(84 %) - quantile(16 %)) / 0.68.
-SIGMAS_PER_SIZE = float(2 * ndtri(0.84) / 0.68)
+SIGMAS_PER_SIZE = 2 * NormalDist().inv_cdf(0.84) / 0.68
 STEPS_PER_PIXEL = 4  # steps of the penumbra per pixel that it covers
 LEAST_PENUMBRA_PX = 0.1  # narrower than this, a point does
 LEAST_SAMPLES, MOST_SAMPLES = 13, 127
@@ -90,8 +90,9 @@ def spot_points(source: Source, count: int) -> np.ndarray:
     if source.focal_spot_shape == "uniform":
         return np.asarray((uniform - 0.5) * both(source.focal_spot_mm or 0.0))
     # of each of the n slices of equal emission its mean, which keeps nearly all of the variance; then all of it
-    slices = np.exp(-0.5 * ndtri(np.arange(count + 1) / count) ** 2) * count / np.sqrt(2 * np.pi)
-    points = -np.diff(slices)[np.rint(uniform * count - 0.5).astype(int)]
+    ends = np.array([NormalDist().inv_cdf(k / count) for k in range(1, count)])
+    density = np.pad(np.exp(-0.5 * ends**2) / np.sqrt(2 * np.pi), 1)
+    points = -count * np.diff(density)[np.rint(uniform * count - 0.5).astype(int)]
     spread = np.linalg.cholesky(points.T @ points / count)
     points = np.linalg.solve(spread, points.T).T
     if source.focal_spot_sigma_mm is not None:

@@ -58,15 +58,15 @@ def exposure_of(scene: Scene, view: View) -> float:
 def absorb_scene(scene: Scene, view: View, weights: BeamWeights, backend: Backend) -> Absorbed:
     """Mean over the points of the focal spot; each pixel is seen from all of them."""
     views = source_views(scene, view)
+    if len(views) == 1:
+        return absorb_from(scene, view, weights, backend)
     with told_once():
         parts = (absorb_from(scene, v, weights_from(v, view, weights), backend) for v in views)
-        if len(views) == 1:
-            return next(parts)
         first = next(parts)
-        signal, variance, sound, rays = first.signal.copy(), first.variance.copy(), first.sound, first.rays_per_pixel
+        signal, variance, sound, rays = first.signal, first.variance, first.sound, first.rays_per_pixel
         for part in parts:
-            signal += part.signal
-            variance += part.variance
+            signal = signal + part.signal
+            variance = variance + part.variance
             sound = sound & part.sound
             rays += part.rays_per_pixel
     share = np.float32(1.0 / len(views))
@@ -100,8 +100,6 @@ def penumbra_px(scene: Scene, view: View) -> float:
 
 def weights_from(view: View, nominal: View, weights: BeamWeights) -> BeamWeights:
     """Weights of the same exposure where the source is another distance from the detector plane."""
-    if view is nominal:
-        return weights
     share = (nominal.axis_distance_mm / view.axis_distance_mm) ** 2
     return replace(weights, signal_kev=weights.signal_kev * share, variance_kev2=weights.variance_kev2 * share)
 

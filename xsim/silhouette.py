@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.spatial import ConvexHull
 
 from xsim.backend import Backend
 from xsim.geometry import View
@@ -78,6 +77,8 @@ def narrow_bodies(scene: Scene, view: View) -> np.ndarray:
 
 def mark_narrow(view: View, corners_mm: np.ndarray, narrow: np.ndarray) -> None:
     """Mark the pixels within one of the outline of some points, if that is narrower than ``SMALL_PX``."""
+    from scipy.spatial import ConvexHull
+
     column0, row0, column1, row1 = view.pixel_window(corners_mm)
     if column1 < column0 or row1 < row0:
         return
