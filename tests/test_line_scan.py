@@ -11,7 +11,7 @@ import pytest
 import reference
 import trimesh
 from reference import absorbed_kev, worst
-from station import lengths_of, only, random_pose, save, solid, station  # noqa: F401
+from station import lengths_of, only, random_pose, save, solid
 
 import xsim
 from xsim.backend import Backend
