@@ -114,7 +114,7 @@ def measure(scene, machine, repeats: int, limits: dict[str, float]) -> dict[str,
     """Median milliseconds of each stage and of the whole, with floors."""
     kernel = light_kernel(scene.detector)
     radius = kernel.shape[0] // 2
-    view = scene.view.with_margin(radius)
+    view = scene.view.with_margin(radius, radius)
     weights = beam_weights(scene, scene.view, exposure_mas(scene, scene.view))
     found = project(scene, view, machine)
     expected = expected_signal(scene, view, weights, machine)

@@ -21,7 +21,7 @@ import numpy as np
 import trimesh
 from station import random_pose, save, solid, station
 
-from xsim import Radiograph, Scene
+from xsim import Radiograph, Scene, scene_from_dict
 from xsim.backend import ARGUMENTS, CpuBackend
 from xsim.radiograph import expose
 from xsim.resources import package_directory
@@ -122,7 +122,30 @@ def scenes(folder: Path) -> Iterator[tuple[str, Scene]]:
     yield "open", station({**holed, "allow_open": True}, shape=(65, 97), directory=folder)
     yield "dark", station({"shape": "sphere", "radius_mm": 4.0, "material": "Pb"}, acquisition={"exposure_s": 1e-7})
     yield "saturated", station({"shape": "sphere", "radius_mm": 4.0}, acquisition={"exposure_s": 1.0})
+    yield from posed_scenes([{**torus, "position_mm": [-11.0, 0, 0]}, {**wedge, **random_pose(generator, 3.0)}], folder)
     yield "ideal", station({"shape": "sphere", "radius_mm": 4.0}, response="ideal")
+
+
+def posed_scenes(bodies: list[dict[str, Any]], folder: Path) -> Iterator[tuple[str, Scene]]:
+    """An oblique panel with a focal spot and sub-pixels, a parallel beam, a line scan of solids."""
+    tables: dict[str, Any] = {
+        "source": {"energy_kev": 60.0, "focal_spot_mm": [0.6, 0.3], "focal_spot_samples": 5},
+        "acquisition": {"exposure_s": 0.001, "subpixels": 3, "subpixel_mode": "adaptive"},
+        "detector": {"preset": "generic-gos-200um", "rows": 45, "columns": 83, "pitch_mm": 1.1},
+        "body": [{"material": "Al", **body} for body in bodies],
+    }
+    pose = {"source_position_mm": [90.0, -60.0, -400.0], "detector_position_mm": [-60.0, 40.0, 300.0],
+            "detector_rotation_deg": [20.0, -30.0, 40.0]}  # fmt: skip
+    yield "oblique", scene_from_dict({**tables, "geometry": pose}, folder)
+    tables["source"] = {"energy_kev": 60.0}
+    parallel = {"beam": "parallel", "beam_direction": [0.02, 0.01, 1.0], "detector_rotation_deg": [10.0, 20.0, 30.0]}
+    yield "parallel", scene_from_dict({**tables, "geometry": parallel}, folder)
+    belt = {"belt_speed_m_s": 0.2, "line_rate_hz": 1000.0, "lines": 77}
+    camera = {"preset": "generic-line-400um", "columns": 83}
+    yield (
+        "line scan",
+        scene_from_dict({**tables, "acquisition": belt, "detector": camera, "body": tables["body"][1:]}, folder),
+    )
 
 
 def render(scene: Scene, backend: CpuBackend, seed: int = 5, frame: int = 0) -> Radiograph:

@@ -21,27 +21,45 @@ Pieces = list[tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Rays:
-    """Rays of a flat panel, row by row."""
+    """Rays to the middles of the pixels, row by row, from what a scene says of source, detector and belt."""
 
     foot: np.ndarray  # float64 [ray, 3] mm
     direction: np.ndarray  # float64 [ray, 3], unit
-    length: np.ndarray  # float64 [ray] mm, source to pixel centre
+    length: np.ndarray  # float64 [ray] mm, source to pixel centre; sdd_mm in a parallel beam
+    cosine: np.ndarray  # float64 [ray], to the detector's normal
     shape: tuple[int, int]
 
     @classmethod
     def of(cls, scene: Scene) -> Rays:
-        camera, geometry = scene.detector, scene.geometry
+        """In the part's frame: along a line scan source and detector move against the belt."""
+        camera, geometry, run = scene.detector, scene.geometry, scene.acquisition
+        turn = Rotation.from_euler("xyz", geometry.detector_rotation_deg, degrees=True)
+        place = geometry.detector_position_mm or (0.0, 0.0, geometry.sdd_mm - geometry.sod_mm)
+        lines = run.lines if camera.kind == "line_scan" else camera.rows
         column = (np.arange(camera.columns) - (camera.columns - 1) / 2) * camera.pitch_mm
-        row = (np.arange(camera.rows) - (camera.rows - 1) / 2) * camera.pitch_mm
+        row = (np.arange(lines) - (lines - 1) / 2) * camera.pitch_mm
         y, x = np.meshgrid(row, column, indexing="ij")
-        way = np.stack([x, y, np.full_like(x, geometry.sdd_mm)], axis=-1).reshape(-1, 3)
-        length = np.linalg.norm(way, axis=1)
+        moved = np.zeros((lines * camera.columns, 3))
+        if camera.kind == "line_scan":
+            moved[:, 1] = -(y / camera.pitch_mm / run.line_rate_hz * run.belt_speed_m_s * 1000).ravel()
+            y = np.zeros_like(y)
+        pixel = turn.apply(np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3)) + place
+        if geometry.beam == "parallel":
+            along = np.asarray(geometry.beam_direction or turn.apply([0, 0, 1]), np.float64)
+            source = pixel - geometry.sdd_mm * along / np.linalg.norm(along)
+        else:
+            source = np.broadcast_to(geometry.source_position_mm or (0.0, 0.0, -geometry.sod_mm), pixel.shape)
+        return cls.between(source + moved, pixel + moved, turn.apply([0, 0, 1]), (lines, camera.columns))
+
+    @classmethod
+    def between(cls, source: np.ndarray, pixel: np.ndarray, normal: np.ndarray, shape: tuple[int, int]) -> Rays:
+        """Float64 [ray, 3] mm each; the foot in extended precision, for sources far away."""
+        start, way = source.astype(np.longdouble), (pixel - source).astype(np.longdouble)
+        length = np.sqrt((way**2).sum(axis=1))
         direction = way / length[:, None]
-        # the source is on the axis: the foot (source - (source . d) d) without cancelling the z far from the origin
-        across = direction[:, :2]
-        z = -geometry.sod_mm
-        foot = np.column_stack([-z * direction[:, 2:] * across, z * (across**2).sum(axis=1)])
-        return cls(foot, direction, length, (camera.rows, camera.columns))
+        foot = start - (start * direction).sum(axis=1)[:, None] * direction
+        found = (v.astype(np.float64) for v in (foot, direction, length, direction @ normal))
+        return cls(*found, shape)
 
 
 def body_pieces(body: Any, rays: Rays) -> Pieces:
@@ -251,8 +269,8 @@ def absorbed_kev(scene: Scene, lengths_mm: dict[str, np.ndarray], mas: float, po
             areal = camera.scintillator.areal_density_mg_cm2 / 1000
             screen = 1 - np.exp(-float(material.mass_attenuation(sheet, energy)) * areal)
         # per mm2 at 1 m: inverse square, times the cosine at which the panel is met
-        cosine = scene.geometry.sdd_mm / rays.length.reshape(rays.shape)
-        photons = count * camera.pitch_mm**2 * (1000 / rays.length.reshape(rays.shape)) ** 2 * cosine * mas
+        share = ((1000 / rays.length) ** 2 * rays.cosine).reshape(rays.shape)
+        photons = count * camera.pitch_mm**2 * share * mas
         total += photons * screen * energy**power * np.exp(-depth)
     return total
 

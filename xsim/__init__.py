@@ -17,7 +17,8 @@ from xsim.material import attenuation
 from xsim.projector import path_lengths
 from xsim.radiograph import Radiograph, simulate
 from xsim.resources import VERSION
-from xsim.scene import Scene, load_scene, phantom_names, phantom_path, scene_from_dict
+from xsim.scene import Scene
+from xsim.scene_file import load_scene, phantom_names, phantom_path, scene_from_dict
 from xsim.spectrum import tube_spectrum
 
 __version__ = VERSION

@@ -98,7 +98,7 @@ def beam_record(weights: BeamWeights, materials: tuple[material.Material, ...], 
         "attenuation": xp.asarray(np.ascontiguousarray(table.T[used] / np.log(2.0), np.float32)),
         "signal_weights": xp.asarray(weights.signal_kev[used].astype(np.float32)),
         "variance_weights": xp.asarray(weights.variance_kev2[used].astype(np.float32)),
-        "axis_distance_mm": view.flux_distance_mm,
+        "axis_distance_mm": view.axis_distance_mm,
         "energies": int(used.sum()),
         "materials": len(materials),
     }

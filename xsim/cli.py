@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -16,7 +17,7 @@ from xsim.command import CommandParser, run_command
 from xsim.errors import OutputError, SceneError
 from xsim.radiograph import Radiograph, expose
 from xsim.resources import VERSION, package_directory
-from xsim.scene import load_scene, phantom_names, phantom_path
+from xsim.scene_file import load_scene, phantom_names, phantom_path
 
 __all__ = ["main"]
 
@@ -98,8 +99,25 @@ def summary(image: Radiograph) -> str:
         f"mean grey value   {data['mean_adu']:.5g} {unit}\n"
         f"saturated         {100 * data['saturated_share']:.3g} % of pixels, "
         f"{100 * data['invalid_share']:.3g} % invalid\n"
-        f"SNR               {level / spread**0.5:.4g} in the open beam"
+        f"SNR               {level / spread**0.5:.4g} in the open beam\n" + "\n".join(ray_lines(data))
     )
+
+
+def ray_lines(data: Mapping[str, Any]) -> list[str]:
+    """Magnification, rays, focal spot, and the aspect of a line scan."""
+    rays = data["rays_per_pixel"]
+    lines = [f"magnification     {data['magnification']:.4g} at the object", f"rays              {rays:.4g} per pixel"]
+    if "focal_spot_samples" in data:
+        width, height = data["focal_spot_effective_mm"]
+        spot = f"{width:.3g} mm x {height:.3g} mm effective, {data['focal_spot_samples']} points"
+        lines.append(f"focal spot        {spot}, penumbra of {data['penumbra_px']:.3g} pixels")
+    if "aspect" in data:
+        aspects = [f"{data['aspect']:.4g} at the object"]
+        if bodies := data["aspect_of_bodies"]:
+            aspects.append(f"{min(bodies):.4g} to {max(bodies):.4g} at the bodies")
+        lines.append(f"line scan         {data['line_step_mm']:.4g} mm a line")
+        lines.append(f"aspect            {', '.join(aspects)} (a pixel along travel over across)")
+    return lines
 
 
 def run_init(options: argparse.Namespace) -> None:

@@ -39,11 +39,12 @@ class Sensor(StrictModel):
 class Detector(StrictModel):
     """A camera: a preset by name, or every field; fields beside a preset override it.
 
+    ``kind = "line_scan"`` is one row of pixels, read once a line while the part passes.
     ``response = "ideal"`` gives the energy that reaches each pixel in keV: no blur, no electronics.
     """
 
     preset: str | None = None
-    kind: Literal["flat_panel"] = "flat_panel"
+    kind: Literal["flat_panel", "line_scan"] = "flat_panel"
     response: Literal["scintillator", "ideal"] = "scintillator"
     rows: Pixels
     columns: Pixels
@@ -54,13 +55,19 @@ class Detector(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _fill_from_preset(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or not isinstance(data.get("preset"), str):
+        if not isinstance(data, dict):
             return data
-        merged = read_preset(data["preset"])
+        merged = read_preset(data["preset"]) if isinstance(data.get("preset"), str) else {}
         for key, value in data.items():
             both = isinstance(value, dict) and isinstance(merged.get(key), dict)
             merged[key] = {**merged[key], **value} if both else value
-        return merged
+        return {"rows": 1, **merged} if merged.get("kind") == "line_scan" else merged
+
+    @model_validator(mode="after")
+    def _a_line_is_one_row(self) -> Detector:
+        if self.kind == "line_scan" and self.rows != 1:
+            raise ValueError(f"a line camera has one row (rows = {self.rows}) give acquisition.lines instead")
+        return self
 
 
 def preset_names() -> list[str]:

@@ -11,19 +11,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from xsim.schema import Positive, StrictModel
-
 #: Nearest to the source that a surface may be met, as a fraction of the way to the detector.
 NEAR_FRACTION = 1e-6
 
-__all__ = ["NEAR_FRACTION", "Geometry", "View", "rotation_matrix", "turned"]
-
-
-class Geometry(StrictModel):
-    """Distances of the station: source to object and source to detector [mm]."""
-
-    sod_mm: Positive = 500.0
-    sdd_mm: Positive = 1000.0
+__all__ = ["NEAR_FRACTION", "View", "rotation_matrix", "turned"]
 
 
 def rotation_matrix(rotation_deg: tuple[float, float, float] | np.ndarray) -> np.ndarray:
@@ -87,19 +78,6 @@ class View:
     source_row: np.ndarray = field(default_factory=lambda: ZERO)
 
     @classmethod
-    def flat_panel(cls, geometry: Geometry, rows: int, columns: int, pitch_mm: float) -> View:
-        """The panel of a station, its centre on the axis."""
-        corner = -0.5 * pitch_mm * np.array([columns - 1, rows - 1])
-        return cls(
-            source=np.array([0.0, 0.0, -geometry.sod_mm]),
-            origin=np.array([*corner, geometry.sdd_mm]),
-            column=np.array([pitch_mm, 0.0, 0.0]),
-            row=np.array([0.0, pitch_mm, 0.0]),
-            rows=rows,
-            columns=columns,
-        )
-
-    @classmethod
     def around(cls, corners_mm: np.ndarray, pixels: int) -> View:
         """A square view that holds some points, from a direction along no axis, ten of their sizes away."""
         centre = 0.5 * (corners_mm.min(axis=0) + corners_mm.max(axis=0))
@@ -120,15 +98,19 @@ class View:
         """Whether the source moves from row to row, and the direction depends on the column alone."""
         return bool(self.column.any()) and not self.row.any()
 
-    def with_margin(self, pixels: int) -> View:
-        """The same view with a frame of this many pixels around it."""
+    def with_margin(self, rows: int, columns: int) -> View:
+        """The same view with a frame of so many rows and columns around it."""
         return replace(
             self,
-            source=self.source - pixels * (self.source_column + self.source_row),
-            origin=self.origin - pixels * (self.column + self.row),
-            rows=self.rows + 2 * pixels,
-            columns=self.columns + 2 * pixels,
+            source=self.source - columns * self.source_column - rows * self.source_row,
+            origin=self.origin - columns * self.column - rows * self.row,
+            rows=self.rows + 2 * rows,
+            columns=self.columns + 2 * columns,
         )
+
+    def from_point(self, shift_mm: np.ndarray) -> View:
+        """The same pixels seen from a point beside the source, float64 [3] mm away from it."""
+        return replace(self, source=self.source + shift_mm, origin=self.origin - shift_mm)
 
     def refined(self, subpixels: int) -> View:
         """The same pixels, each of them cut into subpixels x subpixels smaller ones."""
@@ -162,11 +144,28 @@ class View:
         return self.is_parallel or self.is_line_scan
 
     @functools.cached_property
+    def normal(self) -> np.ndarray:
+        """Unit vector across the detector plane, away from the source, float64 [3]."""
+        _, column, row = self._frame.T
+        normal = cross(column, row)
+        return np.asarray(normal * np.sign(self.origin @ normal) / np.linalg.norm(normal))
+
+    @functools.cached_property
     def axis_distance_mm(self) -> float:
         """Distance of the source from the detector plane [mm]."""
         _, column, row = self._frame.T
         normal = cross(column, row)
         return float(abs(self.origin @ normal) / np.linalg.norm(normal))
+
+    @property
+    def to_middle(self) -> np.ndarray:
+        """From the source to the middle of the image, float64 [3] mm."""
+        return self.origin + 0.5 * (self.columns - 1) * self.column + 0.5 * (self.rows - 1) * self.row
+
+    @property
+    def middle_share(self) -> float:
+        """Fluence in the middle of the image, of that where the detector plane is nearest: cos(a) / r^2."""
+        return float(self.axis_distance_mm / np.linalg.norm(self.to_middle)) ** 3
 
     @functools.cached_property
     def homography(self) -> np.ndarray:
@@ -231,15 +230,3 @@ class View:
         vectors[0] -= position_mm
         source, source_column, source_row, origin, column, row = turned(vectors, rotation)
         return View(source, origin, column, row, self.rows, self.columns, source_column, source_row)
-
-    @property
-    def flux_distance_mm(self) -> float:
-        """The distance d by which the beam at a pixel, r from its start, is (d / r)^3 of that on the axis [mm].
-
-        Inverse square of the distance, times the cosine at which the detector is met; in a parallel beam the cosine
-        alone.
-        """
-        if not self.is_parallel:
-            return self.axis_distance_mm
-        length = float(np.linalg.norm(self.origin))
-        return length * float(np.cbrt(self.axis_distance_mm / length))

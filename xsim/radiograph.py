@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import operator
 import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from xsim.absorption import BeamWeights, beam_weights, expected_signal, exposure_mas
+from xsim.absorption import BeamWeights, beam_weights
 from xsim.backend import Backend, get_backend
 from xsim.errors import SceneError
-from xsim.geometry import View
 from xsim.mesh import MeshBody
-from xsim.projector import FLIPPED, OPEN, report_faults
 from xsim.resources import VERSION
+from xsim.sampling import Absorbed, absorb_scene, describe_rays, exposure_of
 from xsim.scene import Scene
 from xsim.scintillator import draw_light, light_kernel, spread_light
 from xsim.sensor import Readout, readout_of, record
@@ -159,51 +156,23 @@ def simulate(
 def expose(scene: Scene, backend: Backend) -> Exposure:
     """Project, attenuate and absorb: everything of a scene's image but the draws."""
     kernel = light_kernel(scene.detector)
-    radius = kernel.shape[0] // 2
-    view = scene.view.with_margin(radius)
-    mas = exposure_mas(scene, scene.view)
-    weights = beam_weights(scene, scene.view, mas)
-    signal, variance, labels, sound = absorb_scene(scene, view, weights, backend)
-    mean_light = spread_light(signal, kernel, backend)
-    inner = slice(radius, radius + scene.view.rows), slice(radius, radius + scene.view.columns)
+    above, beside = (length // 2 for length in kernel.shape)
+    view = scene.view
+    mas = exposure_of(scene, view)
+    weights = beam_weights(scene, view, mas)
+    seen = absorb_scene(scene, view.with_margin(above, beside), weights, backend)
+    mean_light = spread_light(seen.signal, kernel, backend)
+    inner = slice(above, above + view.rows), slice(beside, beside + view.columns)
     readout = readout_of(scene.detector, float(mean_light.max()))
     exposure = Exposure(
-        scene, backend, weights, mas, kernel, readout, signal, variance, mean_light,
-        sound[inner].astype(np.uint8), backend.xp.ascontiguousarray(labels[inner]),
-        derived_numbers(scene, weights, mas, kernel, readout, signal, variance),
+        scene, backend, weights, mas, kernel, readout, seen.signal, seen.variance, mean_light,
+        seen.sound[inner].astype(np.uint8), backend.xp.ascontiguousarray(seen.labels[inner]),
+        derived_numbers(scene, weights, mas, kernel, readout, seen),
     )  # fmt: skip
     if float(mean_light.max()) * readout.gain_adu_per_kev < 1.0 and scene.detector.response != "ideal":
         warnings.warn("the frame is black (less than 1 ADU of signal anywhere) raise exposure_s or voltage_kv",
                       stacklevel=3)  # fmt: skip
     return exposure
-
-
-def absorb_scene(scene: Scene, view: View, weights: BeamWeights, backend: Backend) -> tuple[Any, Any, Any, Any]:
-    """What the pixels of a view absorb: the mean over the rays of each, so it is energy that is averaged, not length.
-
-    Returns
-    -------
-    signal, variance : float32 [row, column] keV, keV^2
-    labels : uint16 [row, column]
-        Of the ray next to the middle.
-    sound : bool [row, column]
-        Whether no ray met an open or flipped mesh.
-    """
-    n = scene.acquisition.subpixels
-    found = expected_signal(scene, view.refined(n), weights, backend)
-    report_faults(scene, backend.to_numpy(found.faults), backend.to_numpy(found.faulty_bodies))
-    sound = found.faults & (OPEN | FLIPPED) == 0
-    if n == 1:
-        return found.signal, found.variance, found.labels, sound
-    parts = [(j, i) for j in range(n) for i in range(n)]  # one fixed order of addition
-    share = np.float32(1.0 / n**2)
-    mean_signal, mean_variance = (
-        sum(image[j::n, i::n] for j, i in parts) * share for image in (found.signal, found.variance)
-    )
-    all_sound = functools.reduce(operator.and_, (sound[j::n, i::n] for j, i in parts))
-    xp = backend.xp
-    labels = xp.ascontiguousarray(found.labels[n // 2 :: n, n // 2 :: n])
-    return xp.ascontiguousarray(mean_signal), xp.ascontiguousarray(mean_variance), labels, all_sound
 
 
 def derived_numbers(
@@ -212,8 +181,7 @@ def derived_numbers(
     mas: float,
     kernel: np.ndarray,
     readout: Readout,
-    signal: Any,
-    variance: Any,
+    seen: Absorbed,
 ) -> dict[str, Any]:
     """Exposure, gain and noise of a frame.
 
@@ -221,8 +189,8 @@ def derived_numbers(
     s changes with hardening, so the frame's slope takes the mean M2 over the mean M1.
     """
     squares = float((kernel.astype(np.float64) ** 2).sum())
-    total = float(signal.mean(dtype=np.float64))
-    weight_kev = float(variance.mean(dtype=np.float64)) / total if total > 0 else 0.0
+    total = float(seen.signal.mean(dtype=np.float64))
+    weight_kev = float(seen.variance.mean(dtype=np.float64)) / total if total > 0 else 0.0
     gain, offset = readout.gain_adu_per_kev, readout.offset_adu
     slope = gain * weight_kev * squares
     rounding = readout.step**2 / 12.0
@@ -238,9 +206,10 @@ def derived_numbers(
         "a_pixel_adu": slope,
         "b_adu2": readout.read_noise_adu**2 + rounding - slope * offset,
         "exposure_mas": mas,
-        "quanta_per_pixel": weights.quanta,
+        "quanta_per_pixel": weights.quanta * scene.view.middle_share,
         "mean_energy_kev": float(weights.signal_kev.sum()) / weights.quanta if weights.quanta else 0.0,
         "pitch_mm": scene.detector.pitch_mm,
+        **describe_rays(scene, seen),
         "bodies": describe_bodies(scene),
     }
 

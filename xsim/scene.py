@@ -1,27 +1,28 @@
-"""The scene: source, geometry, acquisition, detector and bodies, and the TOML file that says so."""
+"""The scene: source, geometry, acquisition, detector and bodies."""
 
 from __future__ import annotations
 
-import tomllib
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
-from pydantic import Discriminator, Field, PrivateAttr, Tag, ValidationError, model_validator
+from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from xsim import material
+from xsim.acquisition import Acquisition
+from xsim.clearance import Outline, check_clearance, warn_out_of_view
 from xsim.detector import Detector
-from xsim.errors import SceneError, nearest_names
-from xsim.geometry import Geometry, View
+from xsim.errors import nearest_names
+from xsim.geometry import View
+from xsim.line_scan import ASPECT_TOLERANCE, Belt, aspect_at, line_scan
 from xsim.mesh import Mesh, MeshBody, read_mesh
 from xsim.primitive import BodyBase, Box, Cone, Cylinder, Ellipsoid, Solid, Sphere, StepWedge, Tube
-from xsim.resources import package_directory
-from xsim.schema import Positive, StrictModel, first_problem
+from xsim.schema import StrictModel
 from xsim.source import Source
+from xsim.station import Geometry, panel
 
-__all__ = ["Scene", "load_scene", "phantom_names", "phantom_path", "scene_from_dict"]
+__all__ = ["Body", "Scene"]
 
 SHAPES = ("box", "sphere", "ellipsoid", "cylinder", "cone", "tube", "step_wedge")
 
@@ -58,28 +59,6 @@ Body: TypeAlias = Annotated[
 ]
 
 
-class Acquisition(StrictModel):
-    """How the image is taken, and how long.
-
-    One of: exposure time; quanta absorbed in an open-beam pixel on the axis; share of full scale that the open beam
-    shall reach there. The last, at 0.7, where none is given. Each pixel is the mean of subpixels x subpixels rays.
-    """
-
-    exposure_s: Positive | None = None
-    quanta_per_pixel: Positive | None = None
-    target_gv: Annotated[Positive, Field(le=1)] | None = None
-    subpixels: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
-    state: Literal["raw"] = "raw"
-
-    @model_validator(mode="after")
-    def _one_exposure(self) -> Acquisition:
-        ways = ("exposure_s", "quanta_per_pixel", "target_gv")
-        given = [name for name in ways if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise ValueError(f"both {given[0]} and {given[1]} given (one follows from the other) keep one")
-        return self
-
-
 class Scene(StrictModel):
     """A radiographic station and the part in it. See ``docs/scene.md`` for every field."""
 
@@ -101,13 +80,26 @@ class Scene(StrictModel):
         return data
 
     @model_validator(mode="after")
-    def _detector_behind_object(self) -> Scene:
-        sod, sdd = self.geometry.sod_mm, self.geometry.sdd_mm
-        if sdd <= sod:
+    def _line_scan_and_belt(self) -> Scene:
+        belt = self.acquisition.lines is not None
+        if self.detector.kind != "line_scan":
+            if belt:
+                raise ValueError('a belt needs a line camera (detector kind = "flat_panel") use kind = "line_scan"')
+            return self
+        if not belt:
+            raise ValueError("a line camera needs a belt (there is none) give belt_speed_m_s, line_rate_hz, lines")
+        column, _, back = self.geometry.detector_axes
+        if abs(back[1]) > 1e-9 or abs(column[1]) > 0.99:
             raise ValueError(
-                f"detector is not behind the object (sdd_mm = {sdd:g}, sod_mm = {sod:g}) "
-                "use an sdd_mm greater than sod_mm"
+                f"the belt does not pass along the line camera's plane (detector_rotation_deg = "
+                f"{list(self.geometry.detector_rotation_deg)}, travel along y) turn it about y, or little about z"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _spot_of_a_cone_beam(self) -> Scene:
+        if self.source.has_focal_spot and self.geometry.beam == "parallel":
+            raise ValueError("a parallel beam has no focal spot (its source is far away) leave focal_spot out")
         return self
 
     @property
@@ -123,8 +115,18 @@ class Scene(StrictModel):
     @property
     def view(self) -> View:
         """Rays of the detector's pixels."""
-        camera = self.detector
-        return View.flat_panel(self.geometry, camera.rows, camera.columns, camera.pitch_mm)
+        camera, belt = self.detector, self.belt
+        if belt is not None:
+            return line_scan(self.geometry, camera.columns, camera.pitch_mm, belt)
+        return panel(self.geometry, camera.rows, camera.columns, camera.pitch_mm)
+
+    @property
+    def belt(self) -> Belt | None:
+        """The belt of a line scan; None before a flat panel."""
+        run = self.acquisition
+        if run.lines is None or run.belt_speed_m_s is None or run.line_rate_hz is None:
+            return None
+        return Belt.at(run.belt_speed_m_s, run.line_rate_hz, run.lines)
 
     def body_name(self, index: int) -> str:
         """Name of a body; without one its mesh file, or "body 3" by its place in the scene."""
@@ -172,118 +174,37 @@ class Scene(StrictModel):
             material.resolve(body.material)
             if isinstance(body, MeshBody):
                 self.mesh_of(body)
-            self._check_place(index, body)
+            check_clearance(self.view, self.outline(index))
         self._checked = True
 
-    def _check_place(self, index: int, body: Body) -> None:
-        source = self.view.source
+    def outline(self, index: int) -> Outline:
+        """How far a body reaches."""
+        body = self.body[index]
         if isinstance(body, Solid):
-            around = body.contains(source)
-        else:
-            corners = self.corners(body)
-            boxed = bool(((corners.min(axis=0) < source) & (source < corners.max(axis=0))).all())
-            around = boxed and self.mesh_of(body).contains(body.to_body(source))
-        if around:
-            raise SceneError(
-                f"the source is inside {self.body_name(index)!r} (sod_mm = {self.geometry.sod_mm:g}) "
-                "move the body or raise sod_mm"
+            return Outline(self.body_name(index), body.bounds(), body.farthest, body.contains)
+        mesh = self.mesh_of(body)
+        corners = self.corners(body)
+
+        def farthest(direction: np.ndarray) -> float:
+            return float((body.to_world(mesh.vertices) @ direction).max())
+
+        def contains(point_mm: np.ndarray) -> bool:
+            boxed = bool(((corners.min(axis=0) < point_mm) & (point_mm < corners.max(axis=0))).all())
+            return boxed and mesh.contains(body.to_body(point_mm))
+
+        return Outline(self.body_name(index), corners, farthest, contains)
+
+    def warn(self) -> None:
+        """Warn of bodies that no ray of the detector can meet, and of a line scan that draws circles as ellipses."""
+        for index in range(len(self.body)):
+            warn_out_of_view(self.view, self.outline(index))
+        if self.belt is None:
+            return
+        aspect = aspect_at(self.view, np.zeros(3))
+        if abs(aspect - 1) > ASPECT_TOLERANCE:
+            rate = (self.acquisition.line_rate_hz or 0.0) * aspect
+            warnings.warn(
+                f"pixels are {aspect:.3g} times as long along travel as across (at the object) "
+                f"line_rate_hz = {rate:.6g} makes them square",
+                stacklevel=3,
             )
-        axis = np.array([0.0, 0.0, 1.0])
-        farthest = (
-            body.farthest(axis)
-            if isinstance(body, Solid)
-            else float(body.to_world(self.mesh_of(body).vertices)[:, 2].max())
-        )
-        if farthest > self.geometry.sdd_mm - self.geometry.sod_mm:
-            raise SceneError(
-                f"{self.body_name(index)!r} reaches behind the detector (to {farthest + self.geometry.sod_mm:g} mm "
-                f"from the source, sdd_mm = {self.geometry.sdd_mm:g}) raise sdd_mm or move it"
-            )
-
-
-def phantom_names() -> list[str]:
-    """Scenes that ship with the package; a corpus file among them has corpus in its name."""
-    return sorted(p.stem for p in package_directory("_phantoms").glob("*.toml"))
-
-
-def phantom_path(name: str) -> Path:
-    """File of a shipped scene or corpus.
-
-    Raises
-    ------
-    SceneError
-        There is none of that name; the message lists them.
-
-    """
-    if name not in phantom_names():
-        near = nearest_names(name, phantom_names(), 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(phantom_names())}"
-        raise SceneError(f"unknown phantom {name!r} ({hint})")
-    return package_directory("_phantoms") / f"{name}.toml"
-
-
-def load_scene(path: str | Path) -> Scene:
-    """Scene of a TOML file, or of a shipped phantom by ``"phantom:NAME"``.
-
-    Raises
-    ------
-    SceneError
-        The file is missing, does not parse, or holds what no station can do. One line.
-
-    """
-    text = str(path)
-    file = phantom_path(text.removeprefix("phantom:")) if text.startswith("phantom:") else Path(path)
-    try:
-        mapping = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SceneError(
-            f"scene {file} not found (no such file) try: xsim init, or phantom:{phantom_names()[0]}"
-        ) from None
-    except OSError as error:
-        raise SceneError(f"scene {file} not read ({error.strerror}) check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SceneError(f"scene {file} is no TOML ({error}) mend that place") from error
-    if "corpus" in mapping:
-        raise SceneError(f"{file} is a corpus file (it has [corpus]) use: datagen generate {file} OUT")
-    return scene_from_dict(mapping, file.parent)
-
-
-def scene_from_dict(mapping: Mapping[str, Any], directory: str | Path = ".") -> Scene:
-    """Scene of nested tables as a scene file has them.
-
-    Parameters
-    ----------
-    mapping : mapping
-        [source], [geometry], [acquisition], [detector], [[body]] under the keys of the file format.
-    directory : path
-        Folder that mesh and table paths are relative to.
-
-    Raises
-    ------
-    SceneError
-        The first fault found, with the key's place. One line.
-    XsimError
-        An unknown material, an unreadable mesh, a spectrum outside its model.
-
-    """
-    try:
-        scene = Scene.model_validate(dict(mapping))
-    except ValidationError as error:
-        raise SceneError(first_problem(error)) from None
-    scene._directory = Path(directory)
-    scene.source._directory = Path(directory)
-    scene.check()
-    warn_out_of_view(scene)
-    return scene
-
-
-def warn_out_of_view(scene: Scene) -> None:
-    """Warn of bodies that no ray of the detector can meet."""
-    view = scene.view
-    for index, body in enumerate(scene.body):
-        if (view.project(scene.corners(body))[..., 0] <= 0).any():
-            continue
-        _, column, row = view.pixels_of(scene.corners(body))
-        beside = column.max() < 0 or column.min() > view.columns - 1
-        if beside or row.max() < 0 or row.min() > view.rows - 1:
-            warnings.warn(f"{scene.body_name(index)!r} is out of view (beside the detector)", stacklevel=3)

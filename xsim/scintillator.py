@@ -47,16 +47,20 @@ def light_kernel(detector: Detector) -> np.ndarray:
     """Point response of the light, per pixel.
 
     The MTF 1 / (1 + H f^2) belongs to the point spread K0(r / s) / (2 pi s^2), s = sqrt(H) / (2 pi); each entry
-    is its integral over a pixel, for light from a pixel's centre.
+    is its integral over a pixel, for light from a pixel's centre. A line camera reads each line by itself: its light
+    spreads along the line alone, by the sum over the other direction, so that the MTF along the line is the same.
 
     Returns
     -------
-    float32 [2 radius + 1, 2 radius + 1], sum 1; radius 0 where nothing spreads.
+    float32 [2 radius + 1, 2 radius + 1], of a line camera [1, 2 radius + 1]; sum 1, radius 0 where nothing spreads.
 
     """
     if detector.response == "ideal" or detector.scintillator.light_spread_h_mm2 == 0:
         return np.ones((1, 1), np.float32)
-    return _light_kernel(detector.scintillator.light_spread_h_mm2, detector.pitch_mm)
+    kernel = _light_kernel(detector.scintillator.light_spread_h_mm2, detector.pitch_mm)
+    if detector.kind == "line_scan":
+        return np.asarray(kernel.sum(axis=0, dtype=np.float64)[None], np.float32)
+    return kernel
 
 
 @functools.lru_cache(maxsize=64)
@@ -104,12 +108,24 @@ def draw_light(signal: Any, variance: Any, seed: int, frame: int, backend: Backe
 
 
 def spread_light(light: Any, kernel: np.ndarray, backend: Backend) -> Any:
-    """Convolve with the kernel and crop its margin: float32 [row, column] to [row - 2 radius, column - 2 radius]."""
-    xp, radius = backend.xp, kernel.shape[0] // 2
-    rows, columns = light.shape[0] - 2 * radius, light.shape[1] - 2 * radius
+    """Convolve with the kernel, [2 n + 1, 2 m + 1] or [1, 2 m + 1], and crop its margin.
+
+    Returns
+    -------
+    float32 [row - 2 n, column - 2 m]; of light float32 [row, column].
+
+    """
+    xp = backend.xp
+    above, beside = (length // 2 for length in kernel.shape)
+    rows, columns = light.shape[0] - 2 * above, light.shape[1] - 2 * beside
+    if above == 0:
+        spread = xp.zeros((rows, columns), np.float32)
+        for k, weight in enumerate(kernel[0]):  # one fixed order of addition
+            spread += weight * light[:, k : k + columns]
+        return spread
     spread = xp.empty((rows, columns), np.float32)
     backend.launch(
         "spread_light", rows * -(-columns // backend.lanes), light=light, kernel=xp.asarray(kernel),
-        spread=spread, rows=rows, columns=columns, radius=radius,
+        spread=spread, rows=rows, columns=columns, radius=beside,
     )  # fmt: skip
     return spread
