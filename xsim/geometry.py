@@ -15,7 +15,7 @@ from xsim.schema import Positive, StrictModel
 #: Nearest to the source that a surface may be met, as a fraction of the way to the detector.
 NEAR_FRACTION = 1e-6
 
-__all__ = ["NEAR_FRACTION", "Geometry", "View", "rotation_matrix"]
+__all__ = ["NEAR_FRACTION", "Geometry", "View", "rotation_angles", "rotation_matrix"]
 
 
 class Geometry(StrictModel):
@@ -38,6 +38,18 @@ def rotation_matrix(rotation_deg: tuple[float, float, float]) -> np.ndarray:
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
     return np.asarray(about_z @ about_y @ about_x)
+
+
+def rotation_angles(matrix: np.ndarray) -> tuple[float, float, float]:
+    """Angles of a rotation about x, then y, then z [degree]: ``rotation_matrix`` of them is the matrix again."""
+    across = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    y = np.arctan2(-matrix[2, 0], across)
+    if across < 1e-12:  # x and z turn about one line: all of it is given to x
+        x, z = np.arctan2(-matrix[1, 2], matrix[1, 1]), 0.0
+    else:
+        x, z = np.arctan2(matrix[2, 1], matrix[2, 2]), np.arctan2(matrix[1, 0], matrix[0, 0])
+    angles = np.rad2deg([x, y, z])
+    return float(angles[0]), float(angles[1]), float(angles[2])
 
 
 @dataclass(frozen=True)

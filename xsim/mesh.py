@@ -6,15 +6,19 @@ import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from pydantic import Field, ValidationError
 
+from xsim import shell
 from xsim.errors import MeshError
+from xsim.mesh_repair import repair_surface
 from xsim.primitive import BodyBase
 from xsim.units import MM_PER_LENGTH_UNIT
 
-__all__ = ["Mesh", "MeshBody", "read_mesh"]
+__all__ = ["Mesh", "MeshBody", "mesh_parts", "read_mesh", "split_bodies", "surface_of"]
 
 FORMATS = (".stl", ".obj", ".ply", ".3mf")
 
@@ -23,12 +27,21 @@ class MeshBody(BodyBase):
     """A body whose surface comes from a file.
 
     ``mesh_unit`` is required where the file carries no unit (STL, OBJ, PLY). ``allow_open`` simulates a surface that is
-    open or flipped on some rays; those rays are marked invalid.
+    open or flipped on some rays; those rays are marked invalid. ``repair`` closes and turns it instead, and warns of
+    what that took. ``part`` takes one body of a file that holds several, counted from 1 in the order of their first
+    triangles.
     """
 
     mesh: str
     mesh_unit: Literal["um", "mm", "cm", "m", "in", "inch"] | None = None
     allow_open: bool = False
+    repair: bool = False
+    part: Annotated[int, Field(strict=True, ge=1)] | None = None
+
+    @property
+    def file_name(self) -> str:
+        """Its mesh file, and which part of it: "assembly.stl/3"."""
+        return self.mesh if self.part is None else f"{self.mesh}/{self.part}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +55,15 @@ class Mesh:
         Corners, counter-clockwise seen from outside.
     sha256 : str
         Of the file.
+    repaired : str
+        What was done to it, where that was asked for and needed.
 
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     sha256: str
+    repaired: str = ""
 
     @functools.cached_property
     def corners(self) -> np.ndarray:
@@ -56,17 +72,87 @@ class Mesh:
         return np.asarray(np.where(np.array(list(np.ndindex(2, 2, 2))), high, low))
 
     def contains(self, point_mm: np.ndarray) -> bool:
-        """Whether a point lies inside: the solid angle of a closed surface around it is 4 pi."""
-        a, b, c = (self.vertices[self.faces[:, k]] - point_mm for k in range(3))
-        la, lb, lc = (np.linalg.norm(v, axis=1) for v in (a, b, c))
-        volume = np.einsum("ij,ij->i", a, np.cross(b, c))
-        dots = (np.einsum("ij,ij->i", u, v) for u, v in ((a, b), (b, c), (c, a)))
-        ab, bc, ca = dots
-        angle = 2.0 * np.arctan2(volume, la * lb * lc + ab * lc + bc * la + ca * lb)
-        return bool(abs(angle.sum()) > 2.0 * np.pi)
+        """Whether a point of its frame lies inside."""
+        return shell.contains(self.vertices, self.faces, point_mm)
 
 
-def read_mesh(path: Path, unit: str | None) -> Mesh:
+def surface_of(body: MeshBody, directory: Path) -> Mesh:
+    """Surface of a mesh body in its own frame.
+
+    Raises
+    ------
+    MeshError
+        As ``read_mesh``, or the file has no such part.
+
+    """
+    mesh = read_mesh(directory / body.mesh, body.mesh_unit, body.repair)
+    if body.part is None:
+        return mesh
+    parts = mesh_parts(mesh)
+    if body.part > len(parts):
+        raise MeshError(f"mesh {body.mesh} has no part {body.part} (it holds {len(parts)}) use 1 to {len(parts)}")
+    return parts[body.part - 1]
+
+
+#: Bodies that a mesh holds; forgotten with the mesh.
+_PARTS: WeakKeyDictionary[Mesh, tuple[Mesh, ...]] = WeakKeyDictionary()
+
+
+def mesh_parts(mesh: Mesh) -> tuple[Mesh, ...]:
+    """The bodies that a mesh holds, in the order of their first triangles; voids belong to the body around them."""
+    if mesh not in _PARTS:
+        place = shell.bodies(mesh.vertices, mesh.faces)
+        order = np.argsort(place, kind="stable")
+        groups = np.split(mesh.faces[order], np.searchsorted(place[order], np.arange(1, int(place.max()) + 1)))
+        _PARTS[mesh] = tuple(part_of(mesh, faces) for faces in groups)
+    return _PARTS[mesh]
+
+
+def part_of(mesh: Mesh, faces: np.ndarray) -> Mesh:
+    """Some triangles of a mesh, with the corners that they use."""
+    used, corner = np.unique(faces, return_inverse=True)
+    surface = by_first_use(mesh.vertices[used], corner.reshape(faces.shape).astype(np.int32))
+    return Mesh(*frozen(*surface), mesh.sha256, mesh.repaired)
+
+
+def split_bodies(data: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """The [[body]] tables of a scene, each with ``split = true`` replaced by one of every part of its file."""
+    tables = data.get("body")
+    if not isinstance(tables, (list, tuple)) or not any(isinstance(t, dict) and "split" in t for t in tables):
+        return {}
+    return {"body": [part for table in tables for part in expand_split(table, directory)]}
+
+
+def expand_split(table: Any, directory: Path) -> list[Any]:
+    """Tables of the bodies that a [[body]] with ``split = true`` stands for; any other table alone.
+
+    Raises
+    ------
+    MeshError
+        The file cannot be read.
+    ValueError
+        ``split`` is no switch, or stands where there is nothing to split.
+
+    """
+    if not isinstance(table, dict) or "split" not in table:
+        return [table]
+    rest = {key: value for key, value in table.items() if key != "split"}
+    if not isinstance(table["split"], bool):
+        raise ValueError(f"split must be true or false (given: {table['split']!r})")
+    if not table["split"]:
+        return [rest]
+    if "mesh" not in rest or "part" in rest:
+        raise ValueError("split = true needs a mesh, and no part (it makes a body of every part) keep one of them")
+    try:
+        whole = MeshBody.model_validate(rest)
+    except ValidationError:
+        return [rest]  # told with its place when the scene is read
+    count = len(mesh_parts(read_mesh(directory / whole.mesh, whole.mesh_unit, whole.repair)))
+    name = whole.name or whole.mesh
+    return [{**rest, "name": f"{name}/{k}", "part": k} for k in range(1, count + 1)]
+
+
+def read_mesh(path: Path, unit: str | None, repair: bool = False) -> Mesh:
     """Mesh of a file, in mm; kept while the file does not change.
 
     Parameters
@@ -75,11 +161,13 @@ def read_mesh(path: Path, unit: str | None) -> Mesh:
         STL, OBJ, PLY or 3MF.
     unit : str or None
         Length unit of the file; None to take the one it carries.
+    repair : bool
+        Close and turn the surface; ``Mesh.repaired`` says what that took.
 
     Raises
     ------
     MeshError
-        The file is missing, unreadable, without triangles, or without a unit.
+        The file is missing, unreadable, without triangles, without a unit, or beyond repair.
 
     """
     if not path.is_file():
@@ -87,11 +175,11 @@ def read_mesh(path: Path, unit: str | None) -> Mesh:
     if path.suffix.lower() not in FORMATS:
         raise MeshError(f"mesh {path.name} not read (format {path.suffix!r}) use one of {', '.join(FORMATS)}")
     stat = path.stat()
-    return _read_cached(path, unit, stat.st_mtime_ns, stat.st_size)
+    return _read_cached(path, unit, repair, stat.st_mtime_ns, stat.st_size)
 
 
 @functools.lru_cache(maxsize=32)
-def _read_cached(path: Path, unit: str | None, mtime_ns: int, size: int) -> Mesh:
+def _read_cached(path: Path, unit: str | None, repair: bool, mtime_ns: int, size: int) -> Mesh:
     surface = _load_surface(path)
     unit = unit or _known_unit(surface.units)
     if unit is None:
@@ -102,10 +190,18 @@ def _read_cached(path: Path, unit: str | None, mtime_ns: int, size: int) -> Mesh
     vertices = np.asarray(surface.vertices, np.float64) * MM_PER_LENGTH_UNIT[unit]
     if not np.isfinite(vertices).all():
         raise MeshError(f"mesh {path.name} has corners that are no numbers (NaN or infinite) export it again")
-    vertices, faces = by_first_use(vertices, np.asarray(surface.faces, np.int32))
+    faces, repaired = np.asarray(surface.faces, np.int32), ""
+    if repair:
+        vertices, faces, done = repair_surface(vertices, faces, path.name)
+        repaired = str(done)
+    return Mesh(*frozen(*by_first_use(vertices, faces)), hashlib.sha256(path.read_bytes()).hexdigest(), repaired)
+
+
+def frozen(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The arrays, which nobody can write to any more."""
     vertices.setflags(write=False)
     faces.setflags(write=False)
-    return Mesh(vertices, faces, hashlib.sha256(path.read_bytes()).hexdigest())
+    return vertices, faces
 
 
 def by_first_use(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

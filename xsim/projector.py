@@ -79,8 +79,8 @@ def project(scene: Scene, view: View, backend: Backend) -> Projection:
     """Path lengths, labels and faults of a scene seen in a view."""
     scene.check()
     order = scene.by_rank()
-    materials = tuple(dict.fromkeys(material.resolve(b.material) for b in scene.body))
-    rank_material = [materials.index(material.resolve(scene.body[k].material)) for k in order]
+    materials = tuple(dict.fromkeys(material.resolve(b.material) for b in scene.bodies))
+    rank_material = [materials.index(material.resolve(scene.bodies[k].material)) for k in order]
     found = blank_result(view, len(materials), rank_material, backend)
     tiles = Tiles.of(view, backend)
     apart, together = part_bodies(scene, view, backend)
@@ -114,7 +114,7 @@ def part_bodies(scene: Scene, view: View, backend: Backend) -> tuple[list[Placed
     A body stands apart when the box around it meets no other's, and it is an analytic solid or a mesh that was found
     not to cross itself. Its depths are counted from its own middle, those of the others from their common one.
     """
-    boxes = [scene.corners(scene.body[k]) for k in scene.by_rank()]
+    boxes = [scene.corners(scene.bodies[k]) for k in scene.by_rank()]
     low = np.array([b.min(axis=0) for b in boxes]).reshape(-1, 3)
     high = np.array([b.max(axis=0) for b in boxes]).reshape(-1, 3)
     alone = ((low[:, None] <= high[None]) & (low[None] <= high[:, None])).all(axis=2).sum(axis=1) == 1
@@ -134,7 +134,7 @@ def part_bodies(scene: Scene, view: View, backend: Backend) -> tuple[list[Placed
 
 
 def place(scene: Scene, index: int, rank: int, corners: np.ndarray, reference: float) -> Placed:
-    body = scene.body[index]
+    body = scene.bodies[index]
     turn = rotation_matrix(body.rotation_deg)
     return Placed(scene.shape_of(index), turn, np.asarray(body.position_mm), corners, rank, reference)
 
@@ -217,14 +217,15 @@ def report_faults(scene: Scene, faults: np.ndarray, faulty_bodies: np.ndarray) -
     order, told = scene.by_rank(), faulty_bodies[faults > 0]
     for rank in np.unique(told >> 3):
         faults_of_body = told[told >> 3 == rank]
-        body, name = scene.body[order[rank]], scene.body_name(order[rank])
+        body, name = scene.bodies[order[rank]], scene.body_name(order[rank])
         odd, turned, nested = (int((faults_of_body & bit > 0).sum()) for bit in (OPEN, FLIPPED, NESTED))
         if (odd or turned) and not getattr(body, "allow_open", False):
             what = f"open (on {odd} of {faults.size} rays it is entered and left unequally often)"
             if turned > odd:
                 what = f"flipped (on {turned} of {faults.size} rays it is left before it is entered)"
             raise MeshError(
-                f"mesh {name!r} is {what} mend the mesh, or set allow_open = true to mark those rays invalid"
+                f"mesh {name!r} is {what} set repair = true to close and turn it, or allow_open = true to mark those "
+                "rays invalid"
             )
         if nested:
             warnings.warn(

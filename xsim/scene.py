@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
-from pydantic import Discriminator, Field, PrivateAttr, Tag, ValidationError, model_validator
+from pydantic import Discriminator, Field, PrivateAttr, Tag, ValidationError, ValidationInfo, model_validator
 
 from xsim import material
+from xsim.defect import MOST_BODIES, Defect, place_defects
 from xsim.detector import Detector
 from xsim.errors import SceneError, nearest_names
 from xsim.geometry import Geometry, View
-from xsim.mesh import Mesh, MeshBody, read_mesh
+from xsim.mesh import Mesh, MeshBody, split_bodies, surface_of
+from xsim.plausibility import warn_of_place
 from xsim.primitive import BodyBase, Box, Cone, Cylinder, Ellipsoid, Solid, Sphere, StepWedge, Tube
 from xsim.resources import package_directory
 from xsim.schema import Positive, StrictModel, first_problem
@@ -87,17 +89,22 @@ class Scene(StrictModel):
     geometry: Geometry = Geometry()
     acquisition: Acquisition = Acquisition(target_gv=0.7)
     detector: Detector
-    body: Annotated[tuple[Body, ...], Field(max_length=65535)] = ()  # labels are 16-bit
+    body: Annotated[tuple[Body, ...], Field(max_length=MOST_BODIES)] = ()
+    defect: tuple[Defect[Body], ...] = ()
     _directory: Path = PrivateAttr(default=Path())
     _checked: bool = PrivateAttr(default=False)
-    _meshes: dict[tuple[str, str | None], Mesh] = PrivateAttr(default_factory=dict)
+    _meshes: dict[tuple[str, str | None, bool, int | None], Mesh] = PrivateAttr(default_factory=dict)
+    _placed: tuple[tuple[Body, ...], tuple[tuple[int, ...], ...]] | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
-    def _known_shapes(cls, data: Any) -> Any:
-        for table in data.get("body", ()) if isinstance(data, dict) else ():
-            check_shape(table)
-        return data
+    def _known_shapes(cls, data: Any, info: ValidationInfo) -> Any:
+        if not isinstance(data, dict):
+            return data
+        for tables in (data.get("body"), data.get("defect")):
+            for table in tables if isinstance(tables, (list, tuple)) else ():
+                check_shape(table)
+        return {**data, **split_bodies(data, (info.context or {}).get("directory", Path()))}
 
     @model_validator(mode="after")
     def _detector_behind_object(self) -> Scene:
@@ -120,25 +127,39 @@ class Scene(StrictModel):
         camera = self.detector
         return View.flat_panel(self.geometry, camera.rows, camera.columns, camera.pitch_mm)
 
+    @property
+    def bodies(self) -> tuple[Body, ...]:
+        """What rays meet: the bodies, then the defects as bodies of the world. Label k is the k-th of them."""
+        return self._ranked()[0]
+
+    def _ranked(self) -> tuple[tuple[Body, ...], tuple[tuple[int, ...], ...]]:
+        if self._placed is None:
+            names = [self.body_name(k) for k in range(len(self.body))]
+            self._placed = place_defects(self.defect, self.body, names, self._shape)
+        return self._placed
+
     def body_name(self, index: int) -> str:
-        """Name of a body; without one its mesh file, or "body 3" by its place in the scene."""
-        body = self.body[index]
-        return body.name or (body.mesh if isinstance(body, MeshBody) else f"body {index + 1}")
+        """Name of a body or defect; without one its mesh file, or "body 3" by its place in the scene."""
+        body = self.body[index] if index < len(self.body) else self.bodies[index]
+        return body.name or (body.file_name if isinstance(body, MeshBody) else f"body {index + 1}")
 
     def by_rank(self) -> list[int]:
-        """Indices of the bodies, lowest rank first: by priority, then by place in the file."""
-        return sorted(range(len(self.body)), key=lambda k: (self.body[k].priority, k))
+        """Indices of ``bodies``, lowest rank first: by priority, then by place in the file; a defect after its host."""
+        ranks = self._ranked()[1]
+        return sorted(range(len(ranks)), key=lambda k: ranks[k])
 
     def mesh_of(self, body: MeshBody) -> Mesh:
         """Surface of a mesh body, in its own frame; read once a scene, whatever becomes of the file."""
-        key = (body.mesh, body.mesh_unit)
+        key = (body.mesh, body.mesh_unit, body.repair, body.part)
         if key not in self._meshes:
-            self._meshes[key] = read_mesh(self._directory / body.mesh, body.mesh_unit)
+            self._meshes[key] = surface_of(body, self._directory)
         return self._meshes[key]
 
     def shape_of(self, index: int) -> Solid | Mesh:
         """What a body is made of: itself for an analytic solid, the surface of a mesh."""
-        body = self.body[index]
+        return self._shape(self.bodies[index])
+
+    def _shape(self, body: Body) -> Solid | Mesh:
         return body if isinstance(body, Solid) else self.mesh_of(body)
 
     def corners(self, body: Body) -> np.ndarray:
@@ -162,15 +183,19 @@ class Scene(StrictModel):
             return
         self.source.photons()
         material.resolve(self.detector.scintillator.material)
-        for index, body in enumerate(self.body):
+        for index, body in enumerate(self.bodies):
             material.resolve(body.material)
             if isinstance(body, MeshBody):
                 self.mesh_of(body)
             self._check_place(index, body)
+        for (file, *_), mesh in {(key[0], mesh.repaired): mesh for key, mesh in self._meshes.items()}.items():
+            if mesh.repaired:
+                warnings.warn(f"mesh {file} repaired: {mesh.repaired}", stacklevel=3)
         self._checked = True
 
     def _check_place(self, index: int, body: Body) -> None:
         source = self.view.source
+        hint = "; is its mesh_unit right?" if isinstance(body, MeshBody) else ""
         if isinstance(body, Solid):
             around = body.contains(source)
         else:
@@ -180,7 +205,7 @@ class Scene(StrictModel):
         if around:
             raise SceneError(
                 f"the source is inside {self.body_name(index)!r} (sod_mm = {self.geometry.sod_mm:g}) "
-                "move the body or raise sod_mm"
+                f"move the body or raise sod_mm{hint}"
             )
         axis = np.array([0.0, 0.0, 1.0])
         farthest = (
@@ -191,7 +216,7 @@ class Scene(StrictModel):
         if farthest > self.geometry.sdd_mm - self.geometry.sod_mm:
             raise SceneError(
                 f"{self.body_name(index)!r} reaches behind the detector (to {farthest + self.geometry.sod_mm:g} mm "
-                f"from the source, sdd_mm = {self.geometry.sdd_mm:g}) raise sdd_mm or move it"
+                f"from the source, sdd_mm = {self.geometry.sdd_mm:g}) raise sdd_mm or move it{hint}"
             )
 
 
@@ -261,24 +286,14 @@ def scene_from_dict(mapping: Mapping[str, Any], directory: str | Path = ".") -> 
 
     """
     try:
-        scene = Scene.model_validate(dict(mapping))
+        scene = Scene.model_validate(dict(mapping), context={"directory": Path(directory)})
     except ValidationError as error:
         raise SceneError(first_problem(error)) from None
     scene._directory = Path(directory)
     scene.source._directory = Path(directory)
     scene.check()
-    warn_out_of_view(scene)
+    names = map(scene.body_name, range(len(scene.bodies)))
+    warn_of_place(
+        scene.view, [(n, scene.corners(b), isinstance(b, MeshBody)) for n, b in zip(names, scene.bodies, strict=True)]
+    )
     return scene
-
-
-def warn_out_of_view(scene: Scene) -> None:
-    """Warn of bodies that no ray of the detector can meet."""
-    view = scene.view
-    for index, body in enumerate(scene.body):
-        fraction, column, row = view.project(scene.corners(body)).T
-        if (fraction <= 0).any():
-            continue
-        column, row = column / fraction, row / fraction
-        beside = column.max() < 0 or column.min() > view.columns - 1
-        if beside or row.max() < 0 or row.min() > view.rows - 1:
-            warnings.warn(f"{scene.body_name(index)!r} is out of view (beside the detector)", stacklevel=3)
