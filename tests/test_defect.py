@@ -86,7 +86,8 @@ def test_clearance_is_the_least_distance_of_points_strewn_on_both_surfaces(host:
     (outer,) = scene.body
     walls, found, inside_places = cKDTree(strewn(outer, generator)), host_of(outer), 0
     for shape in ("box", "cylinder", "cone"):
-        (inner,) = station({**solid(shape, 1.2 if host == "tube" else 3.0), "rotation_deg": [30.0, 50.0, 10.0]}, pitch_mm=2.0).body
+        size = 1.2 if host == "tube" else 3.0
+        (inner,) = station({**solid(shape, size), "rotation_deg": [30.0, 50.0, 10.0]}, pitch_mm=2.0).body
         outline = outline_of(inner, inner.rotation_deg)
         samples = strewn(inner, generator)
         for centre in generator.uniform(found.low, found.high, (40, 3)):
