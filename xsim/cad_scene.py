@@ -88,7 +88,7 @@ def scene_from_cad(
     for target in (output, folder, table):
         if target.exists():
             raise OutputError(f"{target} is already there (it is left as it is) choose another name")
-    rows, station = read_material_map(materials), read_station(options, output.parent)
+    rows, station = read_material_map(materials), read_station(options)
     assembly, chord_mm = facetted(step, options, scene_from_dict(station, output.parent))
     found = materials_of(assembly, rows, materials)
     files = mesh_names(assembly.parts)
@@ -98,6 +98,8 @@ def scene_from_cad(
         for i, body in zip(assembly.instances, poses(assembly, options), strict=True)
     ]
     check_folder(output.parent)
+    if "spectrum" in station["source"]:
+        station["source"]["spectrum"] = os.path.relpath(station["source"]["spectrum"], output.parent)
     write_meshes(folder, files, assembly.parts)
     try:
         scene = scene_from_dict({**station, "body": bodies}, output.parent)
@@ -111,14 +113,14 @@ def scene_from_cad(
     return scene, weighed, chord_mm
 
 
-def read_station(options: CadOptions, directory: Path) -> dict[str, Any]:
+def read_station(options: CadOptions) -> dict[str, Any]:
     """Source, geometry, acquisition and detector of the template, with what the options put in their place."""
     template = options.template or package_directory("templates") / "scene.toml"
     load_scene(template)  # its faults are told as those of any scene
     whole = tomllib.loads(template.read_text(encoding="utf-8"))
     station = {key: dict(whole[key]) for key in STATION if key in whole}
     if "spectrum" in station["source"]:
-        station["source"]["spectrum"] = os.path.relpath(template.parent / station["source"]["spectrum"], directory)
+        station["source"]["spectrum"] = str(template.parent.resolve() / station["source"]["spectrum"])
     for table, key in (("geometry", "sod_mm"), ("geometry", "sdd_mm"), ("detector", "pitch_mm")):
         if (value := getattr(options, key)) is not None:
             station.setdefault(table, {})[key] = value
