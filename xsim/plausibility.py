@@ -12,6 +12,7 @@ from xsim.geometry import View
 __all__ = ["warn_of_place", "warn_of_size"]
 
 WIDEST_VIEWS, LEAST_PIXELS = 10.0, 1.0
+MOST_TOLD = 3
 
 
 def warn_of_place(view: View, corners: Iterable[tuple[str, np.ndarray, bool]]) -> None:
@@ -24,16 +25,28 @@ def warn_of_place(view: View, corners: Iterable[tuple[str, np.ndarray, bool]]) -
         World points whose hull holds the body, and whether it is a mesh.
 
     """
+    beside: list[str] = []
     for name, points, is_mesh in corners:
         fraction, column, row = view.project(points).T
         if (fraction <= 0).any():
             continue
         column, row = column / fraction, row / fraction
-        beside = column.max() < 0 or column.min() > view.columns - 1
-        if beside or row.max() < 0 or row.min() > view.rows - 1:
-            warnings.warn(f"{name!r} is out of view (beside the detector)", stacklevel=4)
+        aside = column.max() < 0 or column.min() > view.columns - 1
+        if aside or row.max() < 0 or row.min() > view.rows - 1:
+            beside.append(name)
         if is_mesh:
             warn_of_size(view, name, float(np.ptp(column)), float(np.ptp(row)))
+    warn_of_view(beside)
+
+
+def warn_of_view(beside: list[str]) -> None:
+    """Warn of bodies beside the detector, of many in one line."""
+    if len(beside) > MOST_TOLD:
+        first, rest = ", ".join(map(repr, beside[:MOST_TOLD])), len(beside) - MOST_TOLD
+        warnings.warn(f"{first} and {rest} more are out of view (beside the detector)", stacklevel=5)
+        return
+    for name in beside:
+        warnings.warn(f"{name!r} is out of view (beside the detector)", stacklevel=5)
 
 
 def warn_of_size(view: View, name: str, columns: float, rows: float) -> None:
