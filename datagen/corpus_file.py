@@ -200,7 +200,7 @@ def _body(raw: dict[str, Any], number: int) -> BodyRule:
     name = str(raw.get("name", f"body-{number}"))
     where = f"body.{name}"
     if "split" in raw:
-        raise CorpusError(f"{where}: a corpus splits no mesh (its bodies are counted) write [[body]]s with part = 1, ...")
+        raise CorpusError(f"{where}: a corpus splits no mesh (its bodies are counted) write [[body]] with part = 1 ...")
     for key in raw:
         if key not in BODY_KEYS and (close := nearest(key, BODY_KEYS, 0.7)):
             raise CorpusError(f"{where}: unknown key {key!r} (did you mean {close!r}?)")

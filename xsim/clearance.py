@@ -12,7 +12,7 @@ import itertools
 from abc import ABC, abstractmethod
 
 import numpy as np
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, cKDTree
 
 from xsim.mesh import Mesh
 from xsim.outline import Outline
@@ -40,8 +40,11 @@ class Host(ABC):
     high: np.ndarray
 
     @abstractmethod
-    def clearance(self, outline: Outline, centre_mm: np.ndarray) -> float:
-        """Least distance of the outline at a place from the surface [mm]; negative: how far it reaches outside."""
+    def clearance(self, outline: Outline, centre_mm: np.ndarray, enough_mm: float = -np.inf) -> float:
+        """Least distance of the outline at a place from the surface [mm]; negative: how far it reaches outside.
+
+        Where it is below ``enough_mm``, another number below that may be returned in its place.
+        """
 
 
 class ConvexHost(Host):
@@ -51,7 +54,7 @@ class ConvexHost(Host):
         self.part, self.bore_mm = part, bore_radius_mm
         self.low, self.high = part.centre_mm + np.outer([-1, 1], part.half_mm)
 
-    def clearance(self, outline: Outline, centre_mm: np.ndarray) -> float:
+    def clearance(self, outline: Outline, centre_mm: np.ndarray, enough_mm: float = -np.inf) -> float:
         points = outline.points + (centre_mm - self.part.centre_mm)
         depth = float(depths(self.part, points).min())
         if self.bore_mm:
@@ -118,14 +121,14 @@ class SurfaceHost(Host):
         self.triangles = wedge_surface(shape) if isinstance(shape, StepWedge) else shape.vertices[shape.faces]
         self.low, self.high = (np.asarray(edge(self.triangles, axis=(0, 1))) for edge in (np.min, np.max))
         self.middle = self.triangles.mean(axis=1)
+        self.tree = cKDTree(self.middle)
         self.reach = np.linalg.norm(self.triangles - self.middle[:, None], axis=2).max(axis=1)
 
-    def clearance(self, outline: Outline, centre_mm: np.ndarray) -> float:
-        points = outline.points + centre_mm
-        middle = 0.5 * (points.min(axis=0) + points.max(axis=0))
-        away = np.linalg.norm(self.middle - middle, axis=1)
-        near = away - self.reach <= (away + self.reach).min()
-        nearest = float(triangle_distances(self.triangles[near], middle).min())
+    def clearance(self, outline: Outline, centre_mm: np.ndarray, enough_mm: float = -np.inf) -> float:
+        points, middle = outline.points + centre_mm, outline.middle + centre_mm
+        nearest = self.nearest(middle)
+        if nearest - outline.inner_radius_mm < enough_mm:
+            return nearest - outline.inner_radius_mm
         if not self.contains(middle):
             return -nearest - outline.radius_mm
         if outline.radius_mm:
@@ -133,8 +136,18 @@ class SurfaceHost(Host):
         ball = float(np.linalg.norm(points - middle, axis=1).max())
         if nearest >= 2 * ball:
             return nearest - ball
-        met = self.triangles[away - self.reach < 2 * ball]
-        return min(ball, least_gap(met - centre_mm, outline))
+        return min(ball, least_gap(self.within(middle, 2 * ball) - centre_mm, outline))
+
+    def nearest(self, point: np.ndarray) -> float:
+        """Distance of a point from the surface [mm]."""
+        away, first = self.tree.query(point)
+        return float(triangle_distances(self.within(point, away + self.reach[first]), point).min())
+
+    def within(self, point: np.ndarray, distance_mm: float) -> np.ndarray:
+        """Triangles that may come within a distance of a point, float64 [triangle, corner, 3]."""
+        found = np.asarray(self.tree.query_ball_point(point, distance_mm + self.reach.max()), np.int64)
+        away = np.linalg.norm(self.middle[found] - point, axis=1)
+        return np.asarray(self.triangles[found[away - self.reach[found] <= distance_mm]])
 
     def contains(self, point: np.ndarray) -> bool:
         if isinstance(self.shape, Mesh):

@@ -170,7 +170,7 @@ def draw_place(defect: Defect[B], name: str, number: int, host: Host, outline: O
     for _ in range(TRIES):
         share = (words.random_raw(3) >> np.uint64(11)) * 2.0**-53
         place = np.asarray(low + share * (high - low))
-        if host.clearance(outline, place) >= defect.clearance_mm - slack:
+        if host.clearance(outline, place, defect.clearance_mm - slack) >= defect.clearance_mm - slack:
             return place
     raise SceneError(
         f"no place found for {name!r} inside {defect.inside!r} (none of {TRIES} was {defect.clearance_mm:g} mm or more "

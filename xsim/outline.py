@@ -42,6 +42,16 @@ class Outline:
     def size_mm(self) -> float:
         return float(np.ptp(self.points, axis=0).max()) + 2 * self.radius_mm
 
+    @functools.cached_property
+    def middle(self) -> np.ndarray:
+        """Middle of the box around it, float64 [3] mm."""
+        return np.asarray(0.5 * (self.points.min(axis=0) + self.points.max(axis=0)))
+
+    @functools.cached_property
+    def inner_radius_mm(self) -> float:
+        """Radius of a ball around the middle that lies in it."""
+        return self.radius_mm or max(0.0, -float((self.planes[:, :3] @ self.middle + self.planes[:, 3]).max()))
+
     @property
     def low(self) -> np.ndarray:
         return np.asarray(self.points.min(axis=0) - self.radius_mm)
