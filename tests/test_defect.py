@@ -235,6 +235,14 @@ def test_a_defect_in_a_defect_ranks_above_it() -> None:
     assert [both.body_name(k) for k in both.by_rank()] == ["block", "pore", "defect 2", "other"]
 
 
+def test_a_copy_of_a_scene_with_other_bodies_places_anew() -> None:
+    scene = with_defect({"shape": "sphere", "radius_mm": 5.0}, PORE, pitch_mm=1.0)
+    moved = scene.body[0].model_copy(update={"position_mm": (1.0, 2.0, 3.0)})
+    assert len(scene.bodies) == 2
+    assert scene.model_copy(update={"body": (moved,)}).bodies[1].position_mm == (1.0, 2.0, 3.0)
+    assert scene.model_copy(update={"body": (), "defect": ()}).bodies == ()
+
+
 PORE = {"shape": "sphere", "radius_mm": 1.0, "at_mm": [0.0, 0.0, 0.0]}
 BAD = {
     "unknown host": ({**PORE, "inside": "hots"}, ["'hots'", "did you mean 'host'"]),

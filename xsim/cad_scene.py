@@ -9,6 +9,8 @@ import shutil
 import tempfile
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,17 +102,24 @@ def scene_from_cad(
     check_folder(output.parent)
     if "spectrum" in station["source"]:
         station["source"]["spectrum"] = os.path.relpath(station["source"]["spectrum"], output.parent)
+    text = scene_text(step.name, chord_mm, station, bodies, assembly.instances)
     write_meshes(folder, files, assembly.parts)
-    try:
+    with taken_back(folder, table):
         scene = scene_from_dict({**station, "body": bodies}, output.parent)
-        text = scene_text(step.name, chord_mm, station, bodies, assembly.instances)
         write_whole(table, lambda path: path.write_text(csv_text(weighed), encoding="utf-8"))
         write_whole(output, lambda path: path.write_text(text, encoding="utf-8"))
+    return scene, weighed, chord_mm
+
+
+@contextmanager
+def taken_back(folder: Path, table: Path) -> Iterator[None]:
+    """What was written is removed where the rest fails."""
+    try:
+        yield
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         table.unlink(missing_ok=True)
         raise
-    return scene, weighed, chord_mm
 
 
 def read_station(options: CadOptions) -> dict[str, Any]:

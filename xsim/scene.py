@@ -94,7 +94,8 @@ class Scene(StrictModel):
     _directory: Path = PrivateAttr(default=Path())
     _checked: bool = PrivateAttr(default=False)
     _meshes: dict[tuple[str, str | None, bool, int | None], Mesh] = PrivateAttr(default_factory=dict)
-    _placed: tuple[tuple[Body, ...], tuple[tuple[int, ...], ...]] | None = PrivateAttr(default=None)
+    _ranked_of: tuple[Any, Any] = PrivateAttr(default=(None, None))  # a copy may have other bodies
+    _placed: tuple[tuple[Body, ...], tuple[tuple[int, ...], ...]] = PrivateAttr(default=((), ()))
 
     @model_validator(mode="before")
     @classmethod
@@ -133,9 +134,10 @@ class Scene(StrictModel):
         return self._ranked()[0]
 
     def _ranked(self) -> tuple[tuple[Body, ...], tuple[tuple[int, ...], ...]]:
-        if self._placed is None:
-            names = [self.body_name(k) for k in range(len(self.body))]
-            self._placed = place_defects(self.defect, self.body, names, self._shape)
+        if self._ranked_of[0] is not self.body or self._ranked_of[1] is not self.defect:
+            names = map(self.body_name, range(len(self.body)))
+            self._placed = place_defects(self.defect, self.body, list(names), self._shape)
+            self._ranked_of = self.body, self.defect
         return self._placed
 
     def body_name(self, index: int) -> str:
@@ -207,9 +209,8 @@ class Scene(StrictModel):
                 f"the source is inside {self.body_name(index)!r} (sod_mm = {self.geometry.sod_mm:g}) "
                 f"move the body or raise sod_mm{hint}"
             )
-        axis = np.array([0.0, 0.0, 1.0])
         farthest = (
-            body.farthest(axis)
+            body.farthest(np.array([0.0, 0.0, 1.0]))
             if isinstance(body, Solid)
             else float(body.to_world(self.mesh_of(body).vertices)[:, 2].max())
         )
