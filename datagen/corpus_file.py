@@ -166,6 +166,8 @@ def load_corpus(path: str | os.PathLike[str]) -> CorpusFile:
 
 def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
     header = _header(document)
+    if "defect" in document:
+        raise CorpusError("a corpus has no [[defect]] (its bodies are placed by rules) write a [[body]] with inside")
     tables = {key: parse(value, key) for key, value in document.items() if key not in ("corpus", "body", "detector")}
     raw_bodies = document.get("body", [])
     if not isinstance(raw_bodies, list) or not all(isinstance(raw, dict) for raw in raw_bodies):
@@ -197,6 +199,8 @@ def _header(document: dict[str, Any]) -> Header:
 def _body(raw: dict[str, Any], number: int) -> BodyRule:
     name = str(raw.get("name", f"body-{number}"))
     where = f"body.{name}"
+    if "split" in raw:
+        raise CorpusError(f"{where}: a corpus splits no mesh (its bodies are counted) write [[body]] with part = 1 ...")
     for key in raw:
         if key not in BODY_KEYS and (close := nearest(key, BODY_KEYS, 0.7)):
             raise CorpusError(f"{where}: unknown key {key!r} (did you mean {close!r}?)")

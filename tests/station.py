@@ -35,7 +35,7 @@ def station(
         "body": [{"material": "Al", **body} for body in bodies],
     }
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*out of view.*")
+        warnings.filterwarnings("ignore", ".*out of view.*|.*is mesh_unit right.*")
         return scene_from_dict(scene, directory)
 
 

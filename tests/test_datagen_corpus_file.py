@@ -80,6 +80,8 @@ def test_hash_covers_the_files_it_names(tmp_path):
         (("quanta_per_pixel =", "exposure_s = 1\nquanta_per_pixel ="), ["quanta_per_pixel", "exposure_s"]),
         (("{ log_uniform = [30, 3000] }", "-3"), ["quanta_per_pixel", "-3"]),
         (("[source]", "[source"), ["TOML"]),
+        (("[source]", '[[defect]]\nshape = "sphere"\n[source]'), ["no [[defect]]", "[[body]] with inside"]),
+        (('name = "bar"', 'name = "bar"\nsplit = true'), ["body.bar", "splits no mesh", "part = 1"]),
     ],
 )
 def test_faults_are_told_in_one_line(tmp_path, change, words):

@@ -102,7 +102,7 @@ def test_only_active_tiles_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> Non
         found = expected_signal(scene, view, weights, backend)
         if active is None:
             return found
-        height, width = backend.tile_shape[0], backend.tile_shape[1] or view.columns
+        height, width = backend.tile_shape[0], backend.tile_shape[1]
         across = -(-view.columns // width)
         row, column = np.ogrid[: view.rows, : view.columns]
         idle = ~np.isin(row // height * across + column // width, active)
@@ -110,7 +110,7 @@ def test_only_active_tiles_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> Non
         return tuple(np.where(idle, image.dtype.type(0) if k == 3 else image.dtype.type(999), image)
                      for k, image in enumerate(found))  # fmt: skip
 
-    for shape in ((16, None), (16, 16), (16, 64)):
+    for shape in ((32, 128), (16, 64), (64, 64)):
         for parts in (2, 3, 5):
             machine = CpuBackend(1)
             machine.tile_shape = shape

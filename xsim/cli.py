@@ -50,11 +50,32 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add.add_argument("file", type=Path, nargs="?", default=Path("scene.toml"))
     add.set_defaults(run=run_init)
+    add_scene_commands(commands.add_parser("scene", help="scene files from elsewhere"))
     add = commands.add_parser("demo", help="simulate the shipped phantoms", epilog="example: xsim demo -o demo-out")
     add.add_argument("-o", "--output", type=Path, default=Path("demo-out"))
     add_machine_options(add)
     add.set_defaults(run=run_demo)
     return parser
+
+
+def add_scene_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add = commands.add_parser(
+        "from-cad",
+        help="scene of a STEP assembly: a mesh per part, a body per instance, a list of masses",
+        epilog="example: xsim scene from-cad asm.step --materials map.csv -o scene.toml",
+    )
+    add.add_argument("step", type=Path, help="STEP file (AP203, AP214, AP242)")
+    add.add_argument("--materials", type=Path, required=True, help="csv: part (or pattern), material[, g/cm3]")
+    add.add_argument("-o", "--output", type=Path, required=True, help="scene file to write")
+    add.add_argument("--template", type=Path, help="scene file to take source, geometry, acquisition, detector from")
+    add.add_argument("--sod-mm", type=float, help="source to object")
+    add.add_argument("--sdd-mm", type=float, help="source to detector")
+    add.add_argument("--pitch-mm", type=float, help="pixel pitch of the detector")
+    add.add_argument("--chord-mm", type=float, help="facets this near the CAD surface (default: 0.1 pixel)")
+    add.add_argument("--rotation-deg", type=float, nargs=3, default=(0.0, 0.0, 0.0), metavar=("X", "Y", "Z"))
+    add.add_argument("--keep-origin", action="store_true", help="do not move the assembly's middle to the origin")
+    add.set_defaults(run=run_from_cad)
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
@@ -127,6 +148,18 @@ def run_init(options: argparse.Namespace) -> None:
     template = (package_directory("templates") / "scene.toml").read_text()
     image_io.write_whole(target, lambda path: path.write_text(template))
     print(f"{target} written; next: xsim simulate {target} -o out")
+
+
+def run_from_cad(options: argparse.Namespace) -> None:
+    from xsim.cad_scene import CadOptions, scene_from_cad
+    from xsim.part_list import parts_table
+
+    names = ("template", "sod_mm", "sdd_mm", "pitch_mm", "chord_mm", "keep_origin")
+    chosen = CadOptions(**{k: getattr(options, k) for k in names}, rotation_deg=tuple(options.rotation_deg))
+    scene, parts, chord_mm = scene_from_cad(options.step, options.materials, options.output, chosen)
+    print(parts_table(parts))
+    print(f"facets within {chord_mm:.3g} mm of the CAD surface; {len(scene.body)} bodies of {len(parts)} meshes")
+    print(f"{options.output} written; next: xsim simulate {options.output} -o out")
 
 
 def run_demo(options: argparse.Namespace) -> None:

@@ -13,8 +13,9 @@ from xsim.errors import XsimError
 __all__ = ["CommandParser", "run_command"]
 
 BAD_INPUT, STOPPED = 2, 130
-#: Packages of the train extra, asked for by what needs them.
-EXTRAS = {"torch": "train", "safetensors": "train", "skimage": "train", "matplotlib": "train", "spekpy": "spectra"}
+#: Packages of the extras, asked for by what needs them.
+EXTRAS = {"torch": "train", "safetensors": "train", "skimage": "train", "matplotlib": "train", "spekpy": "spectra",
+          "cascadio": "cad"}  # fmt: skip
 
 
 class CommandParser(argparse.ArgumentParser):

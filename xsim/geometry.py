@@ -14,7 +14,7 @@ import numpy as np
 #: Nearest to the source that a surface may be met, as a fraction of the way to the detector.
 NEAR_FRACTION = 1e-6
 
-__all__ = ["NEAR_FRACTION", "View", "rotation_matrix", "turned"]
+__all__ = ["NEAR_FRACTION", "View", "rotation_angles", "rotation_matrix", "turned"]
 
 
 def rotation_matrix(rotation_deg: tuple[float, float, float] | np.ndarray) -> np.ndarray:
@@ -47,6 +47,18 @@ def turned(vectors: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """Vectors [..., 3] times a matrix [..., 3, 3]; the same bits on every machine, unlike a BLAS product."""
     parts = [vectors[..., k, None] * rotation[..., k, :] for k in range(3)]
     return np.asarray(parts[0] + parts[1] + parts[2])
+
+
+def rotation_angles(matrix: np.ndarray) -> tuple[float, float, float]:
+    """Angles of a rotation about x, then y, then z [degree]: ``rotation_matrix`` of them is the matrix again."""
+    across = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    y = np.arctan2(-matrix[2, 0], across)
+    if across < 1e-12:  # x and z turn about one line: all of it is given to x
+        x, z = np.arctan2(-matrix[1, 2], matrix[1, 1]), 0.0
+    else:
+        x, z = np.arctan2(matrix[2, 1], matrix[2, 2]), np.arctan2(matrix[1, 0], matrix[0, 0])
+    angles = np.rad2deg([x, y, z])
+    return float(angles[0]), float(angles[1]), float(angles[2])
 
 
 @dataclass(frozen=True)

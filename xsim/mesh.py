@@ -6,18 +6,21 @@ import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from pydantic import Field, ValidationError
 
+from xsim import shell
+from xsim.cluster import Clusters, by_neighbourhood, cluster_faces
 from xsim.errors import MeshError
+from xsim.mesh_repair import repair_surface
 from xsim.primitive import BodyBase
 from xsim.units import MM_PER_LENGTH_UNIT
 
-__all__ = ["Mesh", "MeshBody", "read_mesh"]
+__all__ = ["Mesh", "MeshBody", "mesh_parts", "read_mesh", "split_bodies", "surface_of"]
 
-CLUSTER = 16  # as in kernels/triangle.h
-BLOCK = 512
 FORMATS = (".stl", ".obj", ".ply", ".3mf")
 
 
@@ -25,33 +28,21 @@ class MeshBody(BodyBase):
     """A body whose surface comes from a file.
 
     ``mesh_unit`` is required where the file carries no unit (STL, OBJ, PLY). ``allow_open`` simulates a surface that is
-    open or flipped on some rays; those rays are marked invalid.
+    open or flipped on some rays; those rays are marked invalid. ``repair`` closes and turns it instead, and warns of
+    what that took. ``part`` takes one body of a file that holds several, counted from 1 in the order of their first
+    triangles.
     """
 
     mesh: str
     mesh_unit: Literal["um", "mm", "cm", "m", "in", "inch"] | None = None
     allow_open: bool = False
+    repair: bool = False
+    part: Annotated[int, Field(strict=True, ge=1)] | None = None
 
-
-@dataclass(frozen=True, eq=False)
-class Clusters:
-    """Triangles in groups of ``CLUSTER`` neighbours, the last one filled up with triangles of one corner.
-
-    Attributes
-    ----------
-    faces : int32 [cluster, corner, CLUSTER]
-    normals : float32 [cluster, axis, CLUSTER]
-        Unit; 0 where a triangle has no area.
-    offsets : float64 [cluster, CLUSTER]
-        Normal . corner [mm].
-    spheres : float32 [cluster, 4]
-        Centre and radius of a ball that holds the group [mm].
-    """
-
-    faces: np.ndarray
-    normals: np.ndarray
-    offsets: np.ndarray
-    spheres: np.ndarray
+    @property
+    def file_name(self) -> str:
+        """Its mesh file, and which part of it: "assembly.stl/3"."""
+        return self.mesh if self.part is None else f"{self.mesh}/{self.part}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +56,18 @@ class Mesh:
         Corners, counter-clockwise seen from outside.
     sha256 : str
         Of the file.
+    repaired : str
+        What was done to it, where that was asked for and needed.
+    file_order : int32 [triangle] or None
+        Place of each triangle in the file; None where they are in its order.
 
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     sha256: str
+    repaired: str = ""
+    file_order: np.ndarray | None = None
 
     @functools.cached_property
     def clusters(self) -> Clusters:
@@ -84,82 +81,90 @@ class Mesh:
         return np.asarray(np.where(np.array(list(np.ndindex(2, 2, 2))), high, low))
 
     def contains(self, point_mm: np.ndarray) -> bool:
-        """Whether a point lies inside: the solid angle of a closed surface around it is 4 pi."""
-        a, b, c = (self.vertices[self.faces[:, k]] - point_mm for k in range(3))
-        la, lb, lc = (np.linalg.norm(v, axis=1) for v in (a, b, c))
-        volume = np.einsum("ij,ij->i", a, np.cross(b, c))
-        dots = (np.einsum("ij,ij->i", u, v) for u, v in ((a, b), (b, c), (c, a)))
-        ab, bc, ca = dots
-        angle = 2.0 * np.arctan2(volume, la * lb * lc + ab * lc + bc * la + ca * lb)
-        return bool(abs(angle.sum()) > 2.0 * np.pi)
+        """Whether a point of its frame lies inside."""
+        return shell.contains(self.vertices, self.faces, point_mm)
 
 
-def group_faces(faces: np.ndarray) -> np.ndarray:
-    """Triangles [triangle, 3], in their order, in groups: int32 [cluster, corner, CLUSTER]."""
-    filler = np.full((-len(faces) % CLUSTER, 3), faces[-1, 0] if len(faces) else 0)
-    groups = np.concatenate([faces, filler]).astype(np.int32).reshape(-1, CLUSTER, 3)
-    return np.ascontiguousarray(groups.transpose(0, 2, 1))
+def surface_of(body: MeshBody, directory: Path) -> Mesh:
+    """Surface of a mesh body in its own frame.
+
+    Raises
+    ------
+    MeshError
+        As ``read_mesh``, or the file has no such part.
+
+    """
+    mesh = read_mesh(directory / body.mesh, body.mesh_unit, body.repair)
+    if body.part is None:
+        return mesh
+    parts = mesh_parts(mesh)
+    if body.part > len(parts):
+        raise MeshError(f"mesh {body.mesh} has no part {body.part} (it holds {len(parts)}) use 1 to {len(parts)}")
+    return parts[body.part - 1]
 
 
-def cluster_faces(vertices: np.ndarray, faces: np.ndarray) -> Clusters:
-    """Triangles [triangle, 3], in their order, as the kernels take them."""
-    groups = group_faces(faces)
-    spheres, normals = np.empty((len(groups), 4), np.float32), np.empty(groups.shape, np.float32)
-    offsets = np.empty((len(groups), CLUSTER))
-    for begin in range(0, len(groups), 4096):  # small enough for the cache
-        some = slice(begin, begin + 4096)
-        corners = vertices[groups[some]]  # [cluster, corner, CLUSTER, axis]
-        centre = (0.5 * (corners.min(axis=(1, 2)) + corners.max(axis=(1, 2)))).astype(np.float32)
-        radius = np.sqrt(((corners - centre[:, None, None]) ** 2).sum(axis=3).max(axis=(1, 2)))
-        spheres[some] = np.column_stack([centre, radius * (1 + 1e-6)])
-        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        length = np.linalg.norm(normal, axis=2, keepdims=True)
-        normals[some] = (normal / np.where(length > 0, length, 1.0)).transpose(0, 2, 1)
-        offsets[some] = (normals[some].transpose(0, 2, 1) * corners[:, 0]).sum(axis=2)
-    return Clusters(groups, normals, offsets, spheres)
+#: Bodies that a mesh holds; forgotten with the mesh.
+_PARTS: WeakKeyDictionary[Mesh, tuple[Mesh, ...]] = WeakKeyDictionary()
 
 
-def by_neighbourhood(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Faces in an order in which every ``CLUSTER`` of them are neighbours: leaves of a k-d tree of their middles."""
-    middles = vertices[faces].sum(axis=1).astype(np.float32)
-    order = np.arange(len(faces))
-    pending = [(0, len(faces))]
-    while pending:  # down to blocks, one at a time
-        begin, end = pending.pop()
-        if end - begin <= BLOCK:
-            continue
-        some = order[begin:end]
-        points = middles[some]
-        half = (end - begin + BLOCK) // (2 * BLOCK) * BLOCK
-        order[begin:end] = some[np.argpartition(points[:, widest(points)], half)]
-        pending += [(begin, begin + half), (begin + half, end)]
-    full = len(faces) // BLOCK * BLOCK  # from there on, all blocks at once; what is left over is one block
-    for some in (order[:full].reshape(-1, BLOCK), order[full:].reshape(1, -1)):
-        split_blocks(middles, some)
-    return np.asarray(faces[order])
+def mesh_parts(mesh: Mesh) -> tuple[Mesh, ...]:
+    """The bodies that a mesh holds, in the order of their first triangles; voids belong to the body around them."""
+    if mesh not in _PARTS:
+        place = shell.bodies(mesh.vertices, mesh.faces)
+        order = np.argsort(place, kind="stable")
+        groups = np.split(order, np.searchsorted(place[order], np.arange(1, int(place.max()) + 1)))
+        if mesh.file_order is not None:
+            in_file = mesh.file_order
+            groups.sort(key=lambda group: int(in_file[group].min()))
+        _PARTS[mesh] = tuple(part_of(mesh, mesh.faces[group]) for group in groups)
+    return _PARTS[mesh]
 
 
-def split_blocks(middles: np.ndarray, order: np.ndarray) -> None:
-    """Sort blocks of faces, int64 [block, face], by halves: each along the way it is widest, down to ``CLUSTER``."""
-    size = order.shape[1]
-    while size > CLUSTER:
-        whole = order.shape[1] // size * size
-        groups = order[:, :whole].reshape(-1, size)
-        for begin in range(0, len(groups), 4096):
-            some = groups[begin : begin + 4096]
-            points = middles[some]
-            along = np.take_along_axis(points, widest(points)[:, None, None], axis=2)[..., 0]
-            groups[begin : begin + 4096] = np.take_along_axis(some, np.argsort(along, axis=1, kind="stable"), axis=1)
-        order[:, :whole] = groups.reshape(len(order), whole)
-        size //= 2
+def part_of(mesh: Mesh, faces: np.ndarray) -> Mesh:
+    """Some triangles of a mesh, with the corners that they use."""
+    used, corner = np.unique(faces, return_inverse=True)
+    surface = by_first_use(mesh.vertices[used], corner.reshape(faces.shape).astype(np.int32))
+    return Mesh(*frozen(*surface), mesh.sha256, mesh.repaired)
 
 
-def widest(points: np.ndarray) -> np.ndarray:
-    """Axis along which points [..., point, 3] reach furthest."""
-    return np.asarray((points.max(axis=-2) - points.min(axis=-2)).argmax(axis=-1))
+def split_bodies(data: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """The [[body]] tables of a scene, each with ``split = true`` replaced by one of every part of its file."""
+    tables = data.get("body")
+    if not isinstance(tables, (list, tuple)) or not any(isinstance(t, dict) and "split" in t for t in tables):
+        return {}
+    return {"body": [part for table in tables for part in expand_split(table, directory)]}
 
 
-def read_mesh(path: Path, unit: str | None) -> Mesh:
+def expand_split(table: Any, directory: Path) -> list[Any]:
+    """Tables of the bodies that a [[body]] with ``split = true`` stands for; any other table alone.
+
+    Raises
+    ------
+    MeshError
+        The file cannot be read.
+    ValueError
+        ``split`` is no switch, or stands where there is nothing to split.
+
+    """
+    if not isinstance(table, dict) or "split" not in table:
+        return [table]
+    rest = {key: value for key, value in table.items() if key != "split"}
+    if not isinstance(table["split"], bool):
+        raise ValueError(f"split must be true or false (given: {table['split']!r})")
+    if not table["split"]:
+        return [rest]
+    if "mesh" not in rest or "part" in rest:
+        raise ValueError("split = true needs a mesh, and no part (it makes a body of every part) keep one of them")
+    try:
+        whole = MeshBody.model_validate(rest)
+    except ValidationError:
+        return [rest]  # told with its place when the scene is read
+    count = len(mesh_parts(read_mesh(directory / whole.mesh, whole.mesh_unit, whole.repair)))
+    name = whole.name or whole.mesh
+    return [{**rest, "name": f"{name}/{k}", "part": k} for k in range(1, count + 1)]
+
+
+def read_mesh(path: Path, unit: str | None, repair: bool = False) -> Mesh:
     """Mesh of a file, in mm; kept while the file does not change.
 
     Parameters
@@ -168,11 +173,13 @@ def read_mesh(path: Path, unit: str | None) -> Mesh:
         STL, OBJ, PLY or 3MF.
     unit : str or None
         Length unit of the file; None to take the one it carries.
+    repair : bool
+        Close and turn the surface; ``Mesh.repaired`` says what that took.
 
     Raises
     ------
     MeshError
-        The file is missing, unreadable, without triangles, or without a unit.
+        The file is missing, unreadable, without triangles, without a unit, or beyond repair.
 
     """
     if not path.is_file():
@@ -180,11 +187,11 @@ def read_mesh(path: Path, unit: str | None) -> Mesh:
     if path.suffix.lower() not in FORMATS:
         raise MeshError(f"mesh {path.name} not read (format {path.suffix!r}) use one of {', '.join(FORMATS)}")
     stat = path.stat()
-    return _read_cached(path, unit, stat.st_mtime_ns, stat.st_size)
+    return _read_cached(path, unit, repair, stat.st_mtime_ns, stat.st_size)
 
 
 @functools.lru_cache(maxsize=32)
-def _read_cached(path: Path, unit: str | None, mtime_ns: int, size: int) -> Mesh:
+def _read_cached(path: Path, unit: str | None, repair: bool, mtime_ns: int, size: int) -> Mesh:
     surface = _load_surface(path)
     unit = unit or _known_unit(surface.units)
     if unit is None:
@@ -195,12 +202,22 @@ def _read_cached(path: Path, unit: str | None, mtime_ns: int, size: int) -> Mesh
     vertices = np.asarray(surface.vertices, np.float64) * MM_PER_LENGTH_UNIT[unit]
     if not np.isfinite(vertices).all():
         raise MeshError(f"mesh {path.name} has corners that are no numbers (NaN or infinite) export it again")
-    vertices, faces = by_first_use(vertices, by_neighbourhood(vertices, np.asarray(surface.faces, np.int32)))
-    vertices.setflags(write=False)
-    faces.setflags(write=False)
-    mesh = Mesh(vertices, faces, hashlib.sha256(path.read_bytes()).hexdigest())
+    faces, repaired = np.asarray(surface.faces, np.int32), ""
+    if repair:
+        vertices, faces, done = repair_surface(vertices, faces, path.name)
+        repaired = str(done)
+    order = by_neighbourhood(vertices, faces)
+    surface = frozen(*by_first_use(vertices, faces[order]))
+    mesh = Mesh(*surface, hashlib.sha256(path.read_bytes()).hexdigest(), repaired, order.astype(np.int32))
     _ = mesh.clusters
     return mesh
+
+
+def frozen(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The arrays, which nobody can write to any more."""
+    vertices.setflags(write=False)
+    faces.setflags(write=False)
+    return vertices, faces
 
 
 def by_first_use(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -155,15 +155,15 @@ def arrange(scene: Scene, backend: Backend) -> Arrangement:
     not to cross itself.
     """
     held = scene.memo.get("arrangement")
-    if held is not None and held[0] is scene.body and held[1] is backend.xp:
+    if held is not None and held[0] is scene.bodies and held[1] is backend.xp:
         return cast(Arrangement, held[2])
     order = scene.by_rank()
     shapes = [scene.shape_of(k) for k in order]
-    of_body = [material.resolve(b.material) for b in scene.body]
+    of_body = [material.resolve(b.material) for b in scene.bodies]
     materials = tuple(dict.fromkeys(of_body))
     places = {m: k for k, m in enumerate(materials)}
-    rotations = rotation_matrix(np.array([scene.body[k].rotation_deg for k in order]).reshape(-1, 3))
-    positions = np.array([scene.body[k].position_mm for k in order]).reshape(-1, 3)
+    rotations = rotation_matrix(np.array([scene.bodies[k].rotation_deg for k in order]).reshape(-1, 3))
+    positions = np.array([scene.bodies[k].position_mm for k in order]).reshape(-1, 3)
     placement = place_bodies(shapes, rotations, positions, backend)
     alone = stand_alone(*placement.bounds) if shapes else np.zeros(0, bool)
     sound = [
@@ -174,7 +174,7 @@ def arrange(scene: Scene, backend: Backend) -> Arrangement:
         materials, np.array([places[of_body[k]] for k in order] or [0], np.int32),
         np.array([0, *(k + 1 for k in order)], np.uint16), placement, np.array(sound, bool),
     )  # fmt: skip
-    scene.memo["arrangement"] = (scene.body, backend.xp, found)
+    scene.memo["arrangement"] = (scene.bodies, backend.xp, found)
     return found
 
 
@@ -244,14 +244,15 @@ def report_faults(scene: Scene, faults: np.ndarray, faulty_bodies: np.ndarray) -
     order, told = scene.by_rank(), faulty_bodies[faults > 0]
     for rank in np.unique(told >> 3):
         faults_of_body = told[told >> 3 == rank]
-        body, name = scene.body[order[rank]], scene.body_name(order[rank])
+        body, name = scene.bodies[order[rank]], scene.body_name(order[rank])
         odd, turned, nested = (int((faults_of_body & bit > 0).sum()) for bit in (OPEN, FLIPPED, NESTED))
         if (odd or turned) and not getattr(body, "allow_open", False):
             what = f"open (on {odd} of {faults.size} rays it is entered and left unequally often)"
             if turned > odd:
                 what = f"flipped (on {turned} of {faults.size} rays it is left before it is entered)"
             raise MeshError(
-                f"mesh {name!r} is {what} mend the mesh, or set allow_open = true to mark those rays invalid"
+                f"mesh {name!r} is {what} set repair = true to close and turn it, or allow_open = true to mark those "
+                "rays invalid"
             )
         if nested:
             warnings.warn(

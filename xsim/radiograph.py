@@ -39,7 +39,8 @@ class Radiograph:
     valid : bool
         False where saturated, or where a ray met a faulty mesh.
     labels : uint16
-        0 background, k the k-th body of the scene file: the highest (priority, then place) on the ray.
+        0 background, k the k-th of ``Scene.bodies`` (the scene file's bodies, then its defects): the highest
+        (priority, then place) on the ray.
     metadata : dict
         Scene, seed, frame and derived numbers; JSON-able. Variance of noisy = a_pixel_adu * x + b_adu2, x the raw
         value with its offset.
@@ -215,19 +216,24 @@ def derived_numbers(
 
 
 def describe_bodies(scene: Scene) -> list[dict[str, Any]]:
-    """Per body: label, name, kind, material, priority and, for a mesh, the hash of its file."""
+    """Per body: label, name, kind, material, priority; of a mesh its file's hash and part; of a defect its place."""
     described: list[dict[str, Any]] = []
-    for index, body in enumerate(scene.body):
-        mesh = isinstance(body, MeshBody)
+    for index, body in enumerate(scene.bodies):
+        defect = scene.defect[index - len(scene.body)] if index >= len(scene.body) else None
+        kind = "mesh" if isinstance(body, MeshBody) else getattr(body, "shape", "")
         entry = {
             "label": index + 1,
             "name": scene.body_name(index),
-            "class": "mesh" if mesh else getattr(body, "shape", ""),
+            "class": "defect" if defect else kind,
             "material": body.material,
             "priority": body.priority,
         }
         if isinstance(body, MeshBody):
-            entry["mesh_sha256"] = scene.mesh_of(body).sha256
+            mesh = scene.mesh_of(body)
+            entry["mesh_sha256"] = mesh.sha256
+            entry |= {k: v for k, v in (("part", body.part), ("repaired", mesh.repaired)) if v}
+        if defect:
+            entry |= {"shape": kind, "inside": defect.inside, "position_mm": list(body.position_mm)}
         described.append(entry)
     return described
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from xsim.backend import Backend
 from xsim.clipping import SUBPIXELS, clip_faces, screen_positions
+from xsim.cluster import cluster_faces, group_faces
 from xsim.geometry import View, turned
 from xsim.kernel_arguments import address
-from xsim.mesh import Mesh, cluster_faces, group_faces
+from xsim.mesh import Mesh
 from xsim.placement import Placement
 
 __all__ = ["Drawing", "Tiles", "draw"]

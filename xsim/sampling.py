@@ -92,9 +92,9 @@ def source_views(scene: Scene, view: View) -> list[View]:
 def penumbra_px(scene: Scene, view: View) -> float:
     """Widest penumbra of a focal spot at the detector: size (1 - f) / f, f the way to the nearest body. In pixels."""
     size = max(spot_size_mm(scene.source))
-    if size == 0.0 or not scene.body:
+    if size == 0.0 or not scene.bodies:
         return 0.0
-    nearest = min(float(view.project(scene.corners(body))[..., 0].min()) for body in scene.body)
+    nearest = min(float(view.project(scene.corners(body))[..., 0].min()) for body in scene.bodies)
     nearest = min(max(nearest, 1e-3), 1.0)
     return size * (1.0 - nearest) / nearest / float(np.linalg.norm(view.column))
 
@@ -180,7 +180,7 @@ def describe_rays(scene: Scene, seen: Absorbed) -> dict[str, Any]:
         facts["penumbra_px"] = penumbra_px(scene, view)
         facts["focal_spot_samples"] = sample_count(scene.source, facts["penumbra_px"])
     if scene.belt is not None:
-        middles = [0.5 * (c.min(axis=0) + c.max(axis=0)) for c in map(scene.corners, scene.body)]
+        middles = [0.5 * (c.min(axis=0) + c.max(axis=0)) for c in map(scene.corners, scene.bodies)]
         facts["line_step_mm"] = scene.belt.step_mm
         facts["aspect"] = aspect_at(view, np.zeros(3))
         facts["aspect_of_bodies"] = [aspect_at(view, middle) for middle in middles]

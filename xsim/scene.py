@@ -4,59 +4,27 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from xsim import material
 from xsim.acquisition import Acquisition
-from xsim.clearance import Outline, check_clearance, warn_out_of_view
+from xsim.body import Body, check_shape
+from xsim.defect import MOST_BODIES, Defect, place_defects
 from xsim.detector import Detector
-from xsim.errors import nearest_names
 from xsim.geometry import View
 from xsim.line_scan import ASPECT_TOLERANCE, Belt, aspect_at, line_scan
-from xsim.mesh import Mesh, MeshBody, read_mesh
-from xsim.primitive import BodyBase, Box, Cone, Cylinder, Ellipsoid, Solid, Sphere, StepWedge, Tube
+from xsim.mesh import Mesh, MeshBody, split_bodies, surface_of
+from xsim.plausibility import warn_of_place
+from xsim.primitive import Solid
 from xsim.schema import StrictModel
 from xsim.source import Source
 from xsim.station import Geometry, panel
+from xsim.whereabouts import Reach, check_whereabouts
 
 __all__ = ["Body", "Scene"]
-
-SHAPES = ("box", "sphere", "ellipsoid", "cylinder", "cone", "tube", "step_wedge")
-
-
-def body_kind(value: Any) -> str:
-    """Which model reads a [[body]] table: its shape, or "mesh"."""
-    if isinstance(value, BodyBase):
-        return "mesh" if isinstance(value, MeshBody) else str(getattr(value, "shape", ""))
-    return str(value.get("shape", "mesh")) if isinstance(value, dict) else "mesh"
-
-
-def check_shape(table: Any) -> None:
-    """Name the nearest shape where a [[body]] has an unknown one."""
-    if not isinstance(table, dict) or ("mesh" in table and "shape" not in table):
-        return
-    shape = table.get("shape")
-    if shape is None:
-        raise ValueError(f"a body has no shape and no mesh (it needs one) use shape = one of {', '.join(SHAPES)}")
-    if shape not in SHAPES:
-        near = nearest_names(str(shape), SHAPES, 1)
-        raise ValueError(f"unknown shape {shape!r} (did you mean {near[0] if near else ' or '.join(SHAPES)!r}?)")
-
-
-Body: TypeAlias = Annotated[
-    Annotated[Box, Tag("box")]
-    | Annotated[Sphere, Tag("sphere")]
-    | Annotated[Ellipsoid, Tag("ellipsoid")]
-    | Annotated[Cylinder, Tag("cylinder")]
-    | Annotated[Cone, Tag("cone")]
-    | Annotated[Tube, Tag("tube")]
-    | Annotated[StepWedge, Tag("step_wedge")]
-    | Annotated[MeshBody, Tag("mesh")],
-    Discriminator(body_kind),
-]
 
 
 class Scene(StrictModel):
@@ -66,18 +34,24 @@ class Scene(StrictModel):
     geometry: Geometry = Geometry()
     acquisition: Acquisition = Acquisition(target_gv=0.7)
     detector: Detector
-    body: Annotated[tuple[Body, ...], Field(max_length=65535)] = ()  # labels are 16-bit
+    body: Annotated[tuple[Body, ...], Field(max_length=MOST_BODIES)] = ()
+    defect: tuple[Defect[Body], ...] = ()
     _directory: Path = PrivateAttr(default=Path())
     _checked: bool = PrivateAttr(default=False)
     _memo: dict[str, Any] = PrivateAttr(default_factory=dict)
-    _meshes: dict[tuple[str, str | None], Mesh] = PrivateAttr(default_factory=dict)
+    _meshes: dict[tuple[str, str | None, bool, int | None], Mesh] = PrivateAttr(default_factory=dict)
+    _ranked_of: tuple[Any, Any] = PrivateAttr(default=(None, None))  # a copy may have other bodies
+    _placed: tuple[tuple[Body, ...], tuple[tuple[int, ...], ...]] = PrivateAttr(default=((), ()))
 
     @model_validator(mode="before")
     @classmethod
-    def _known_shapes(cls, data: Any) -> Any:
-        for table in data.get("body", ()) if isinstance(data, dict) else ():
-            check_shape(table)
-        return data
+    def _known_shapes(cls, data: Any, info: ValidationInfo) -> Any:
+        if not isinstance(data, dict):
+            return data
+        for tables in (data.get("body"), data.get("defect")):
+            for table in tables if isinstance(tables, (list, tuple)) else ():
+                check_shape(table)
+        return {**data, **split_bodies(data, (info.context or {}).get("directory", Path()))}
 
     @model_validator(mode="after")
     def _line_scan_and_belt(self) -> Scene:
@@ -128,25 +102,40 @@ class Scene(StrictModel):
             return None
         return Belt.at(run.belt_speed_m_s, run.line_rate_hz, run.lines)
 
+    @property
+    def bodies(self) -> tuple[Body, ...]:
+        """What rays meet: the bodies, then the defects as bodies of the world. Label k is the k-th of them."""
+        return self._ranked()[0]
+
+    def _ranked(self) -> tuple[tuple[Body, ...], tuple[tuple[int, ...], ...]]:
+        if self._ranked_of[0] is not self.body or self._ranked_of[1] is not self.defect:
+            names = map(self.body_name, range(len(self.body)))
+            self._placed = place_defects(self.defect, self.body, list(names), self._shape)
+            self._ranked_of = self.body, self.defect
+        return self._placed
+
     def body_name(self, index: int) -> str:
-        """Name of a body; without one its mesh file, or "body 3" by its place in the scene."""
-        body = self.body[index]
-        return body.name or (body.mesh if isinstance(body, MeshBody) else f"body {index + 1}")
+        """Name of a body or defect; without one its mesh file, or "body 3" by its place in the scene."""
+        body = self.body[index] if index < len(self.body) else self.bodies[index]
+        return body.name or (body.file_name if isinstance(body, MeshBody) else f"body {index + 1}")
 
     def by_rank(self) -> list[int]:
-        """Indices of the bodies, lowest rank first: by priority, then by place in the file."""
-        return sorted(range(len(self.body)), key=lambda k: (self.body[k].priority, k))
+        """Indices of ``bodies``, lowest rank first: by priority, then by place in the file; a defect after its host."""
+        ranks = self._ranked()[1]
+        return sorted(range(len(ranks)), key=lambda k: ranks[k])
 
     def mesh_of(self, body: MeshBody) -> Mesh:
         """Surface of a mesh body, in its own frame; read once a scene, whatever becomes of the file."""
-        key = (body.mesh, body.mesh_unit)
+        key = (body.mesh, body.mesh_unit, body.repair, body.part)
         if key not in self._meshes:
-            self._meshes[key] = read_mesh(self._directory / body.mesh, body.mesh_unit)
+            self._meshes[key] = surface_of(body, self._directory)
         return self._meshes[key]
 
     def shape_of(self, index: int) -> Solid | Mesh:
         """What a body is made of: itself for an analytic solid, the surface of a mesh."""
-        body = self.body[index]
+        return self._shape(self.bodies[index])
+
+    def _shape(self, body: Body) -> Solid | Mesh:
         return body if isinstance(body, Solid) else self.mesh_of(body)
 
     def corners(self, body: Body) -> np.ndarray:
@@ -170,18 +159,19 @@ class Scene(StrictModel):
             return
         self.source.photons()
         material.resolve(self.detector.scintillator.material)
-        for index, body in enumerate(self.body):
+        for index, body in enumerate(self.bodies):
             material.resolve(body.material)
-            if isinstance(body, MeshBody):
-                self.mesh_of(body)
-            check_clearance(self.view, self.outline(index))
+            check_whereabouts(self.view, self.reach(index))
+        for (file, *_), mesh in {(key[0], mesh.repaired): mesh for key, mesh in self._meshes.items()}.items():
+            if mesh.repaired:
+                warnings.warn(f"mesh {file} repaired: {mesh.repaired}", stacklevel=3)
         self._checked = True
 
-    def outline(self, index: int) -> Outline:
+    def reach(self, index: int) -> Reach:
         """How far a body reaches."""
-        body = self.body[index]
+        body = self.bodies[index]
         if isinstance(body, Solid):
-            return Outline(self.body_name(index), body.bounds(), body.farthest, body.contains)
+            return Reach(self.body_name(index), body.bounds(), body.farthest, body.contains)
         mesh = self.mesh_of(body)
         corners = self.corners(body)
 
@@ -192,12 +182,12 @@ class Scene(StrictModel):
             boxed = bool(((corners.min(axis=0) < point_mm) & (point_mm < corners.max(axis=0))).all())
             return boxed and mesh.contains(body.to_body(point_mm))
 
-        return Outline(self.body_name(index), corners, farthest, contains)
+        return Reach(self.body_name(index), corners, farthest, contains, "; is its mesh_unit right?")
 
     def warn(self) -> None:
         """Warn of bodies that no ray of the detector can meet, and of a line scan that draws circles as ellipses."""
-        for index in range(len(self.body)):
-            warn_out_of_view(self.view, self.outline(index))
+        places = ((self.body_name(k), self.corners(b), isinstance(b, MeshBody)) for k, b in enumerate(self.bodies))
+        warn_of_place(self.view, places)
         if self.belt is None:
             return
         aspect = aspect_at(self.view, np.zeros(3))

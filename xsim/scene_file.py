@@ -83,7 +83,7 @@ def scene_from_dict(mapping: Mapping[str, Any], directory: str | Path = ".") -> 
 
     """
     try:
-        scene = Scene.model_validate(dict(mapping))
+        scene = Scene.model_validate(dict(mapping), context={"directory": Path(directory)})
     except ValidationError as error:
         raise SceneError(first_problem(error)) from None
     scene._directory = Path(directory)

@@ -67,7 +67,7 @@ def neighbours(view: View, dy: int, dx: int) -> tuple[slice, slice]:
 def narrow_bodies(scene: Scene, view: View) -> np.ndarray:
     """Pixels under a body, or a convex part of one, narrower than ``SMALL_PX``: bool [row, column]."""
     narrow = np.zeros((view.rows, view.columns), bool)
-    for body in scene.body:
+    for body in scene.bodies:
         corners = scene.corners(body)
         for part in corners.reshape(-1, 8, 3) if isinstance(body, Solid) else corners[None]:
             if (view.project(part)[..., 0] > view.near_fraction).all():
@@ -99,7 +99,7 @@ def active_tiles(crossed: Any, subpixels: int, backend: Backend) -> Any:
     """Tiles of the refined view that hold a part of a crossed pixel, ascending, int32 [tile]."""
     xp = backend.xp
     rows, columns = (length * subpixels for length in crossed.shape)
-    height, width = backend.tile_shape[0], backend.tile_shape[1] or columns
+    height, width = backend.tile_shape
     across = -(-columns // width)
     row, column = xp.nonzero(crossed)
     wanted = xp.zeros((-(-rows // height), across), bool)

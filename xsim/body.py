@@ -1,0 +1,47 @@
+"""What a [[body]] table may be: an analytic solid or a mesh."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Discriminator, Tag
+
+from xsim.errors import nearest_names
+from xsim.mesh import MeshBody
+from xsim.primitive import BodyBase, Box, Cone, Cylinder, Ellipsoid, Sphere, StepWedge, Tube
+
+__all__ = ["Body", "check_shape"]
+
+SHAPES = ("box", "sphere", "ellipsoid", "cylinder", "cone", "tube", "step_wedge")
+
+
+def body_kind(value: Any) -> str:
+    """Which model reads a [[body]] table: its shape, or "mesh"."""
+    if isinstance(value, BodyBase):
+        return "mesh" if isinstance(value, MeshBody) else str(getattr(value, "shape", ""))
+    return str(value.get("shape", "mesh")) if isinstance(value, dict) else "mesh"
+
+
+def check_shape(table: Any) -> None:
+    """Name the nearest shape where a [[body]] has an unknown one."""
+    if not isinstance(table, dict) or ("mesh" in table and "shape" not in table):
+        return
+    shape = table.get("shape")
+    if shape is None:
+        raise ValueError(f"a body has no shape and no mesh (it needs one) use shape = one of {', '.join(SHAPES)}")
+    if shape not in SHAPES:
+        near = nearest_names(str(shape), SHAPES, 1)
+        raise ValueError(f"unknown shape {shape!r} (did you mean {near[0] if near else ' or '.join(SHAPES)!r}?)")
+
+
+Body: TypeAlias = Annotated[
+    Annotated[Box, Tag("box")]
+    | Annotated[Sphere, Tag("sphere")]
+    | Annotated[Ellipsoid, Tag("ellipsoid")]
+    | Annotated[Cylinder, Tag("cylinder")]
+    | Annotated[Cone, Tag("cone")]
+    | Annotated[Tube, Tag("tube")]
+    | Annotated[StepWedge, Tag("step_wedge")]
+    | Annotated[MeshBody, Tag("mesh")],
+    Discriminator(body_kind),
+]
