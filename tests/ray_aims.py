@@ -98,7 +98,7 @@ def along_an_edge(generator: np.random.Generator, side: int) -> tuple[Surface, V
         start, end = surface.vertices[generator.choice(surface.faces[generator.integers(len(surface.faces))], 2, False)]
         across = np.cross(start - source, end - start)
         reach = np.linalg.norm(end - start) * np.linalg.norm(start - source)
-        if np.linalg.norm(across) > 1e-2 * reach:
+        if np.linalg.norm(across) > 0.3 * reach:  # the panel holds the edge: no ray grazes the panel
             break
     column = (end - start) / (side - 1)
     row = across * np.linalg.norm(column) / np.linalg.norm(across) + generator.normal() * column
