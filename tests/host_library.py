@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import random_meshes
 import trimesh
 from station import random_pose, save, solid, station
 
@@ -124,6 +125,27 @@ def scenes(folder: Path) -> Iterator[tuple[str, Scene]]:
     yield "saturated", station({"shape": "sphere", "radius_mm": 4.0}, acquisition={"exposure_s": 1.0})
     yield from posed_scenes([{**torus, "position_mm": [-11.0, 0, 0]}, {**wedge, **random_pose(generator, 3.0)}], folder)
     yield "ideal", station({"shape": "sphere", "radius_mm": 4.0}, response="ideal")
+    yield from hard_scenes(folder, generator, mesh)
+
+
+def hard_scenes(folder: Path, generator: np.random.Generator, mesh: dict[str, str]) -> Iterator[tuple[str, Scene]]:
+    """Many poses of one mesh, rays through edges and along faces, a source far away, several rays a pixel."""
+    grid = 4.0 * np.array(list(np.ndindex(6, 5, 1))) - [10.0, 8.0, 0.0]
+    poses = [{"position_mm": place.tolist(), "priority": k % 3} for k, place in enumerate(grid)]
+    turned = [{**random_pose(generator), **pose, "material": ("Al", "Fe")[k % 2]} for k, pose in enumerate(poses)]
+    yield "instances", station(*({**mesh, **body} for body in turned), shape=(67, 90), directory=folder, pitch_mm=0.9)
+    cells, needle = (random_meshes.random_surface(generator, 9.0, kind) for kind in ("cubes", "needle"))
+    square = random_meshes.cubes(generator)
+    edges = (
+        save(folder, "square", 2.0 * square.vertices - 5.0, square.faces),
+        {**save(folder, "cells", *cells), "material": "Ti"},
+        {**save(folder, "needle", *needle), "material": "Fe"},
+    )
+    yield "edges", station(*edges, shape=(65, 65), pitch_mm=0.5, directory=folder)
+    bodies = (mesh, {**solid("cone", 8.0), **random_pose(generator, 3.0), "material": "PMMA"})
+    yield "far", station(*bodies, shape=(41, 77), pitch_mm=0.6, sod_mm=1e5, sdd_mm=2e5, directory=folder)
+    several = {"exposure_s": 0.1, "subpixels": 3}
+    yield "subpixels", station(*bodies, shape=(19, 37), pitch_mm=1.2, acquisition=several, directory=folder)
 
 
 def posed_scenes(bodies: list[dict[str, Any]], folder: Path) -> Iterator[tuple[str, Scene]]:

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray_stress
 import trimesh
+from random_meshes import Surface
+from ray_aims import any_side
 from reference import worst
 from scipy.spatial.transform import Rotation
 from station import closed_meshes, faults, lengths_of, only, save, station
@@ -157,6 +160,46 @@ def test_a_corner_of_a_cut_face_lies_where_its_other_faces_have_it(backend: Back
             if inside[corner]:
                 near = np.abs(cut[triangle].astype(np.int64) - kept[corner]).max(axis=1)
                 assert not ((near > 0) & (near < 2)).any()
+
+
+@pytest.mark.parametrize(
+    ("rays", "side"), [(1e6, 200), pytest.param(1e7, 400, marks=pytest.mark.slow)], ids=["1e6", "1e7"]
+)
+def test_no_ray_at_a_random_closed_mesh_is_odd_or_stray(
+    backend: Backend, tmp_path: Path, rays: float, side: int
+) -> None:
+    """Corners, edges and planes of faces aimed at, triangles behind the source, from 50 mm to 1e5 mm.
+
+    ``benchmarks/watertight.py --random --rays 1e8`` shoots more of them.
+    """
+    total = ray_stress.Tally()
+    for name, tally in ray_stress.shoot(np.random.default_rng(2024), rays, side, 60, tmp_path, backend):
+        assert tally.wrong == 0, f"{name}: {tally}"
+        total += tally
+    assert total.rays >= rays and total.met > 0.25 * rays
+    assert min(total.near_edge, total.edge_checked, total.oracle_checked) > 500
+    assert total.worst_mm < ray_stress.TOLERANCE_MM
+
+
+@pytest.mark.parametrize("fault", ["one ray", "shifted", "negative", "hole"])
+def test_wrong_rays_do_not_pass(backend: Backend, tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One ray in 40 000 off by 0.3 um, an image a pixel aside, a length below zero, a face left out."""
+    whole = ray_stress.project_surface
+
+    def spoilt(surface: Surface, *others: Any) -> tuple[np.ndarray, np.ndarray]:
+        if fault == "hole":
+            return whole(Surface(surface.vertices, surface.faces[1:]), *others)
+        lengths, found = whole(surface, *others)
+        if fault == "shifted":
+            return np.roll(lengths, 1, axis=1), found
+        lengths[tuple(np.argwhere(lengths > 1)[7])] += 3e-4 if fault == "one ray" else -100.0
+        return lengths, found
+
+    monkeypatch.setattr(ray_stress, "project_surface", spoilt)
+    generator = np.random.default_rng(8)
+    surface, view = any_side(generator, 200)
+    tally = ray_stress.examine(surface, view, generator, 0, tmp_path, backend)
+    assert tally.wrong == 1 if fault == "one ray" else tally.wrong >= 1
 
 
 def sphere_mesh(folder: Path, name: str, flip: bool = False, missing: int = 0, twice: bool = False) -> dict[str, str]:
