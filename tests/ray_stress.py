@@ -275,7 +275,9 @@ def stray_by_oracle(
     far = np.linalg.norm(way, axis=1)
     direction = way / far[:, None]
     foot = view.source - (direction @ view.source)[:, None] * direction
-    wanted = mesh_crossings(surface.vertices, surface.faces, Rays(foot, direction, far, (1, count))).lengths_mm
+    wanted = mesh_crossings(
+        surface.vertices, surface.faces, Rays(foot, direction, far, np.ones_like(far), (1, count))
+    ).lengths_mm
     gap = np.abs(lengths[row, column] - wanted)
     return count, int((gap > tolerance + exact.slack_mm[row, column]).sum())
 

@@ -32,7 +32,7 @@ def spans(body: Body, table: object, rays: reference.Rays) -> list[list[tuple[fl
     from_place = body.place - rays.foot
     along = (from_place * rays.direction).sum(axis=1, keepdims=True) * rays.direction
     near = np.nonzero(np.linalg.norm(from_place - along, axis=1) < 1.01 * RADIUS_MM)[0]
-    some = reference.Rays(rays.foot[near], rays.direction[near], rays.length[near], (1, len(near)))
+    some = reference.Rays(rays.foot[near], rays.direction[near], rays.length[near], rays.cosine[near], (1, len(near)))
     vertices = body.turn.apply(body.form.vertices) + body.place
     found: list[list[tuple[float, float]]] = [[] for _ in rays.foot]
     for ray, span in zip(near, reference.mesh_crossings(vertices, body.form.faces, some).spans, strict=True):
