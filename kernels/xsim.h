@@ -5,3 +5,4 @@
 #include "probe.h"
 #include "scintillator.h"
 #include "sensor.h"
+#include "voxels.h"

@@ -33,6 +33,11 @@ SURFACE = layout(
     ("reference_fraction", "f8"), ("near_fraction", "f8"), ("handedness", "f8"), ("first", "i8"),
     ("window", WINDOW), ("body", "i4"),
 )  # fmt: skip
+VOLUME = layout(
+    "voxels reaches label_materials hinges densities entry_materials",
+    ("rays", RAYS), ("reference_fraction", "f8"), ("size", ("i8", 3)), ("window", WINDOW),
+    ("voxel_type", "i4"), ("body", "i4"), ("hinge_count", "i4"), ("entry_count", "i4"),
+)  # fmt: skip
 RESOLVED = layout("lengths highest faults faulty_bodies materials", ("view", DIRECTIONS), ("image_pixels", "i8"))
 DRAWING = layout("surfaces solids triangle_starts triangle_list solid_starts solid_list", ("surface_count", "i4"))
 _BINS = layout(
@@ -42,7 +47,7 @@ _BINS = layout(
 )  # fmt: skip
 _CROSSINGS = layout("counts starts depths codes", ("drawing", DRAWING), ("tiling", TILING))
 
-RECORDS = {"solid": SOLID, "surface": SURFACE}
+RECORDS = {"solid": SOLID, "surface": SURFACE, "volume": VOLUME}
 ARGUMENTS = {
     "project_vertices": layout(
         "vertices screen outside", ("homography", HOMOGRAPHY), ("near_fraction", "f8")
@@ -72,6 +77,12 @@ ARGUMENTS = {
         ("gain", "f4"), ("offset", "f4"), ("read_noise", "f4"), ("saturation", "f4"),
         ("step", "f4"), ("inverse_step", "f4"), ("clean_step", "f4"), ("inverse_clean_step", "f4"),
         ("clean_limit", "f4"),
+    ),
+    "find_uniform_bricks": layout(
+        "voxels uniform values", ("size", ("i8", 3)), ("bytes", "i4"), ("halo", "i4")
+    ),
+    "project_volume": layout(
+        "lengths highest", ("volume", VOLUME), ("view", DIRECTIONS), ("image_pixels", "i8"), ("tiling", TILING)
     ),
     "random_words": layout("counters words", ("seed", "u8")),
     "evaluate": layout("x y", ("function", "i4")),
