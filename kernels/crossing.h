@@ -3,9 +3,10 @@
 //
 // The test of a primitive against a pixel is one piece of code. The loop around it fits the machine: a CPU thread
 // draws the primitives of its tile one after the other; a GPU thread tests its pixel against its tile's
-// list. Both meet each pixel's crossings in the order of the list: solids, then triangles.
+// list. Both meet each pixel's crossings in the order of the list: solids, volumes, then triangles.
 #pragma once
 #include "bins.h"
+#include "voxels.h"
 
 // Bodies to draw, and which of their primitives each tile may meet.
 struct Drawing {
@@ -15,7 +16,8 @@ struct Drawing {
   const i32* triangle_list;
   const i64* solid_starts;     // [tile + 1] into solid_list
   const i32* solid_list;
-  i32 surface_count;
+  const Volume* volumes;
+  i32 surface_count, volume_count;
 };
 
 struct CrossingArgs {
@@ -59,6 +61,10 @@ template <bool FILL> XSIM_FN void find_crossings(const CrossingArgs& args, i64 i
   for (i64 k = drawing.solid_starts[place.tile]; k < drawing.solid_starts[place.tile + 1]; ++k) {
     const Solid& solid = drawing.solids[drawing.solid_list[k]];
     draw_solid(solid, place.window, ListSink<FILL>{args, solid.body});
+  }
+  for (i32 k = 0; k < drawing.volume_count; ++k) {
+    const Volume& volume = drawing.volumes[k];
+    cross_volume(volume, place.window, ListSink<FILL>{args, volume.body});
   }
   i32 s = 0;
   for (i64 k = drawing.triangle_starts[place.tile]; k < drawing.triangle_starts[place.tile + 1]; ++k) {

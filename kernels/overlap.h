@@ -2,6 +2,7 @@
 #pragma once
 #include "math.h"
 #include "vec.h"
+#include "voxels.h"
 
 // What can be wrong with a body on a ray.
 enum Fault : u8 {
@@ -17,7 +18,8 @@ struct Resolved {
   u16* highest;          // [pixel] 1 + rank of the highest body met, 0 where none
   u8* faults;            // [pixel] OR of Fault
   i32* faulty_bodies;    // [pixel] 8 * rank + faults of one faulty body, 0 where none
-  const i32* materials;  // [body rank]
+  const i32* materials;  // [body rank] -1 - k for the volume k
+  const Volume* volumes;
   Directions<float> view;
   i64 image_pixels;
 };
@@ -81,15 +83,41 @@ XSIM_FN void note_fault(const Resolved& args, i64 pixel, u8 fault, i32 rank) {
   if (graver || (!lighter && rank > held >> 3)) args.faulty_bodies[pixel] = 8 * rank + fault;
 }
 
+// What a volume holds on a stretch of ray that it wins.
+struct StretchSink {
+  const Resolved& args;
+  i64 pixel;
+  float full_length;
+  XSIM_METHOD void give(i32 material, float share) const {
+    args.lengths[material * args.image_pixels + pixel] += share * full_length;
+  }
+};
+
+// A ray of the image, and the stretch of it between two depths.
+struct RayStretch {
+  i64 pixel;
+  i32 column, row;
+  float full_length, from, to;
+};
+
 // Gives a stretch of ray to the body that wins there; returns its rank.
-XSIM_FN i32 give_length(const Resolved& args, const Active& a, i64 pixel, float length) {
+XSIM_FN i32 give_length(const Resolved& args, const Active& a, const RayStretch& ray) {
+  const i64 pixel = ray.pixel;
+  const float length = (ray.to - ray.from) * ray.full_length;
   i32 winner = -1;
   for (i32 k = 0; k < a.count; ++k) {
     winner = larger(winner, a.ranks[k]);
     if (length > FAULT_LENGTH_MM && a.windings[k] < 0.0f) note_fault(args, pixel, FAULT_FLIPPED, a.ranks[k]);
     if (length > FAULT_LENGTH_MM && a.windings[k] > 1.0f) note_fault(args, pixel, FAULT_NESTED, a.ranks[k]);
   }
-  if (winner >= 0) args.lengths[args.materials[winner] * args.image_pixels + pixel] += length;
+  const i32 material = winner >= 0 ? args.materials[winner] : 0;
+  if (material < 0) {
+    const Volume& volume = args.volumes[-1 - material];
+    const double f0 = volume.reference_fraction + (double)ray.from, f1 = volume.reference_fraction + (double)ray.to;
+    walk_volume(volume, ray.column, ray.row, f0, f1, StretchSink{args, pixel, ray.full_length});
+  } else if (winner >= 0) {
+    args.lengths[material * args.image_pixels + pixel] += length;
+  }
   return winner;
 }
 
@@ -101,16 +129,16 @@ XSIM_KERNEL(resolve_overlaps, ResolveArgs) {
   float* depths = args.depths + start;
   i32* codes = args.codes + start;
   sort_crossings(depths, codes, n);
-  const float column = (float)(pixel % args.columns), row = (float)(pixel / args.columns);
-  const float full_length = norm(direction(args.resolved.view, column, row));
+  const i32 column = (i32)(pixel % args.columns), row = (i32)(pixel / args.columns);
+  const float full_length = norm(direction(args.resolved.view, (float)column, (float)row));
   Active active = {depths, codes, 0};
   i32 highest = -1;
   float previous = 0.0f;
   for (i32 k = 0; k < n; ++k) {
     const float depth = depths[k];  // read before the slot is reused
     const i32 code = codes[k];
-    const float length = (depth - previous) * full_length;
-    if (active.count > 0 && length > 0.0f) highest = larger(highest, give_length(args.resolved, active, pixel, length));
+    if (active.count > 0 && depth > previous)
+      highest = larger(highest, give_length(args.resolved, active, {pixel, column, row, full_length, previous, depth}));
     previous = depth;
     cross_surface(active, code >> 1, (code & 1) ? 1.0f : -1.0f);
   }

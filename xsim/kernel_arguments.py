@@ -38,8 +38,11 @@ VOLUME = layout(
     ("rays", RAYS), ("reference_fraction", "f8"), ("size", ("i8", 3)), ("window", WINDOW),
     ("voxel_type", "i4"), ("body", "i4"), ("hinge_count", "i4"), ("entry_count", "i4"),
 )  # fmt: skip
-RESOLVED = layout("lengths highest faults faulty_bodies materials", ("view", DIRECTIONS), ("image_pixels", "i8"))
-DRAWING = layout("surfaces solids triangle_starts triangle_list solid_starts solid_list", ("surface_count", "i4"))
+RESOLVED = layout("lengths highest faults faulty_bodies materials volumes", ("view", DIRECTIONS), ("image_pixels", "i8"))
+DRAWING = layout(
+    "surfaces solids triangle_starts triangle_list solid_starts solid_list volumes",
+    ("surface_count", "i4"), ("volume_count", "i4"),
+)  # fmt: skip
 _BINS = layout(
     "surfaces solids cursors spans list",
     ("primitives", "i8"), ("surface_count", "i4"), ("chunk", "i4"), ("tiles", "i4"), ("rows", "i4"),

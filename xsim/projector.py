@@ -15,8 +15,9 @@ from xsim.errors import MeshError
 from xsim.geometry import View, rotation_matrix
 from xsim.mesh import Mesh
 from xsim.primitive import Solid
-from xsim.records import Drawing, Placed, Tiles, draw
+from xsim.records import Drawing, Placed, Tiles, draw, volume_table
 from xsim.scene import Scene
+from xsim.volume import Volume, VolumeBody
 
 __all__ = ["Projection", "path_lengths", "project"]
 
@@ -79,19 +80,47 @@ def project(scene: Scene, view: View, backend: Backend) -> Projection:
     """Path lengths, labels and faults of a scene seen in a view."""
     scene.check()
     order = scene.by_rank()
-    materials = tuple(dict.fromkeys(material.resolve(b.material) for b in scene.body))
-    rank_material = [materials.index(material.resolve(scene.body[k].material)) for k in order]
-    found = blank_result(view, len(materials), rank_material, backend)
+    materials = tuple(dict.fromkeys(material.resolve(spec) for body in scene.body for spec in body.materials()))
+    places = {found: k for k, found in enumerate(materials)}
     tiles = Tiles.of(view, backend)
     apart, together = part_bodies(scene, view, backend)
-    if apart:
-        sum_lengths(draw(view, apart, tiles, backend), found, tiles, backend)
+    found = blank_result(view, len(materials), rank_materials(scene, together, places), backend)
+    volumes = [body for body in apart if isinstance(body.shape, Volume)]
+    if len(apart) > len(volumes):
+        drawn = [body for body in apart if body not in volumes]
+        sum_lengths(draw(view, drawn, tiles, backend, places), found, tiles, backend)
+    for body in volumes:
+        project_volume(view, body, places, found, tiles, backend)
     if together:
-        resolve_overlaps(draw(view, together, tiles, backend), found, tiles, backend)
+        resolve_overlaps(draw(view, together, tiles, backend, places), found, tiles, backend)
     labels = found["highest"]  # 1 + rank, which is the place in the file where no priority is set
     if order != sorted(order):
         labels = backend.xp.asarray([0, *(k + 1 for k in order)], dtype=np.uint16)[labels]
     return Projection(materials, found["lengths"], labels, found["faults"], found["faulty_bodies"])
+
+
+def rank_materials(scene: Scene, together: list[Placed], places: dict[material.Material, int]) -> list[int]:
+    """Of each body by rank: the place of its material, or -1 - k for the volume k of those that may overlap."""
+    numbers = {body.rank: k for k, body in enumerate(b for b in together if isinstance(b.shape, Volume))}
+    found = []
+    for rank, index in enumerate(scene.by_rank()):
+        body = scene.body[index]
+        is_volume = isinstance(body, VolumeBody)
+        found.append(-1 - numbers.get(rank, 0) if is_volume else places[material.resolve(body.materials()[0])])
+    return found
+
+
+def project_volume(
+    view: View, body: Placed, places: dict[material.Material, int], found: dict[str, Any], tiles: Tiles, backend: Backend
+) -> None:
+    """A volume that overlaps nothing."""
+    table, held = volume_table(view, [body], places, backend)
+    begin, end = tiles.items(backend, 0, tiles.rows)
+    backend.launch(
+        "project_volume", end, begin=begin, lengths=found["lengths"], highest=found["highest"], volume=table[0],
+        view=view.directions, image_pixels=tiles.rows * tiles.columns, tiling=tiles.tiling(0, tiles.rows),
+    )  # fmt: skip
+    del held
 
 
 def blank_result(view: View, materials: int, rank_material: list[int], backend: Backend) -> dict[str, Any]:
@@ -105,6 +134,7 @@ def blank_result(view: View, materials: int, rank_material: list[int], backend: 
         "materials": xp.asarray(rank_material or [0], dtype=np.int32),
         "view": view.directions,
         "image_pixels": view.rows * view.columns,
+        "volumes": 0,
     }
 
 
@@ -122,7 +152,7 @@ def part_bodies(scene: Scene, view: View, backend: Backend) -> tuple[list[Placed
     together: list[int] = []
     for rank, index in enumerate(scene.by_rank()):
         shape = scene.shape_of(index)
-        if alone[rank] and (isinstance(shape, Solid) or not crosses_itself(shape, backend)):
+        if alone[rank] and (isinstance(shape, Solid | Volume) or not crosses_itself(shape, backend)):
             apart.append(place(scene, index, rank, boxes[rank], middle(view, boxes[rank])))
         else:
             together.append(rank)
@@ -136,7 +166,8 @@ def part_bodies(scene: Scene, view: View, backend: Backend) -> tuple[list[Placed
 def place(scene: Scene, index: int, rank: int, corners: np.ndarray, reference: float) -> Placed:
     body = scene.body[index]
     turn = rotation_matrix(body.rotation_deg)
-    return Placed(scene.shape_of(index), turn, np.asarray(body.position_mm), corners, rank, reference)
+    contents = body.contents() if isinstance(body, VolumeBody) else None
+    return Placed(scene.shape_of(index), turn, np.asarray(body.position_mm), corners, rank, reference, contents)
 
 
 def middle(view: View, corners: np.ndarray) -> float:
@@ -159,7 +190,7 @@ def crosses_itself(mesh: Mesh, backend: Backend) -> bool:
         view = View.around(mesh.corners, CHECK_PIXELS)
         found, tiles = blank_result(view, 1, [0], backend), Tiles.of(view, backend)
         body = Placed(mesh, np.eye(3), np.zeros(3), mesh.corners, 0, middle(view, mesh.corners))
-        resolve_overlaps(draw(view, [body], tiles, backend), found, tiles, backend)
+        resolve_overlaps(draw(view, [body], tiles, backend, {}), found, tiles, backend)
         _CROSSES_ITSELF[mesh] = bool((found["faults"] & (NESTED | FLIPPED)).any())
     return _CROSSES_ITSELF[mesh]
 
@@ -199,7 +230,7 @@ def resolve_block(drawing: Drawing, found: dict[str, Any], tiles: Tiles, row: in
     backend.launch("fill_crossings", last, begin=first, **block)
     backend.launch(
         "resolve_overlaps", pixels, depths=block["depths"], codes=block["codes"], starts=starts,
-        resolved=found, first_pixel=row * columns, columns=columns,
+        resolved={**found, "volumes": drawing.arguments["volumes"]}, first_pixel=row * columns, columns=columns,
     )  # fmt: skip
 
 

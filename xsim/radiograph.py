@@ -21,6 +21,7 @@ from xsim.resources import VERSION
 from xsim.scene import Scene
 from xsim.scintillator import draw_light, light_kernel, spread_light
 from xsim.sensor import Readout, readout_of, record
+from xsim.volume import VolumeBody
 
 __all__ = ["Exposure", "Radiograph", "expose", "simulate"]
 
@@ -246,19 +247,21 @@ def derived_numbers(
 
 
 def describe_bodies(scene: Scene) -> list[dict[str, Any]]:
-    """Per body: label, name, kind, material, priority and, for a mesh, the hash of its file."""
+    """Per body: label, name, kind, material, priority and, for a mesh or volume, the hash of its file."""
     described: list[dict[str, Any]] = []
     for index, body in enumerate(scene.body):
-        mesh = isinstance(body, MeshBody)
+        kinds = {MeshBody: "mesh", VolumeBody: "volume"}
         entry = {
             "label": index + 1,
             "name": scene.body_name(index),
-            "class": "mesh" if mesh else getattr(body, "shape", ""),
-            "material": body.material,
+            "class": kinds.get(type(body)) or getattr(body, "shape", ""),
+            "material": body.materials()[0] if len(body.materials()) == 1 else list(body.materials()),
             "priority": body.priority,
         }
         if isinstance(body, MeshBody):
             entry["mesh_sha256"] = scene.mesh_of(body).sha256
+        if isinstance(body, VolumeBody):
+            entry["volume_sha256"] = scene.volume_of(body).sha256
         described.append(entry)
     return described
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xsim.backend import Backend, address, fill_record
+from xsim.bricks import volume_record
 from xsim.clipping import clip_faces
 from xsim.geometry import View
-from xsim.kernel_arguments import SOLID, SURFACE
+from xsim.kernel_arguments import SOLID, SURFACE, VOLUME
+from xsim.material import Material
 from xsim.mesh import Mesh
 from xsim.primitive import Solid
+from xsim.volume import Densities, Labels, Volume
 
 __all__ = ["Drawing", "Placed", "Tiles", "draw"]
 
@@ -57,7 +60,7 @@ class Placed:
 
     Attributes
     ----------
-    shape : Solid or Mesh
+    shape : Solid, Mesh or Volume
     rotation : float64 [3, 3]
         Body to world.
     position_mm : float64 [3]
@@ -67,14 +70,17 @@ class Placed:
         Place in the order of priority.
     reference_fraction : float
         Depths are counted from this fraction of the way to the detector.
+    contents : Labels, Densities or None
+        What the values of a volume mean.
     """
 
-    shape: Solid | Mesh
+    shape: Solid | Mesh | Volume
     rotation: np.ndarray
     position_mm: np.ndarray
     corners_mm: np.ndarray
     rank: int
     reference_fraction: float
+    contents: Labels | Densities | None = None
 
 
 @dataclass(frozen=True)
@@ -88,11 +94,16 @@ class Drawing:
     held: tuple[Any, ...]
 
 
-def draw(view: View, bodies: Sequence[Placed], tiles: Tiles, backend: Backend) -> Drawing:
-    """Records and tile lists of some bodies, in ascending rank."""
+def draw(
+    view: View, bodies: Sequence[Placed], tiles: Tiles, backend: Backend, places: Mapping[Material, int]
+) -> Drawing:
+    """Records and tile lists of some bodies, in ascending rank; ``places`` of materials in the images of lengths."""
     xp = backend.xp
     solids, surfaces, held, first = [], [], [], 0
+    volumes, kept = volume_table(view, [b for b in bodies if isinstance(b.shape, Volume)], places, backend)
     for body in bodies:
+        if isinstance(body.shape, Volume):
+            continue
         seen = view.seen_from(body.rotation, body.position_mm)
         if isinstance(body.shape, Solid):
             solids += solid_records(view, seen, body)
@@ -109,11 +120,26 @@ def draw(view: View, bodies: Sequence[Placed], tiles: Tiles, backend: Backend) -
         "surfaces": to_device(xp, table),
         "surface_count": len(surfaces),
     }
-    arguments = dict(records)
+    arguments = {**records, "volumes": to_device(xp, volumes), "volume_count": len(kept)}
     for name, count, kinds in (("triangle", first, len(surfaces)), ("solid", len(solids), 0)):
         starts, entries = bin_by_tile({**records, "surface_count": kinds}, count, tiles, backend)
         arguments |= {f"{name}_starts": starts, f"{name}_list": entries}
-    return Drawing(arguments, tuple(held))
+    return Drawing(arguments, (*held, *kept))
+
+
+def volume_table(
+    view: View, bodies: Sequence[Placed], places: Mapping[Material, int], backend: Backend
+) -> tuple[np.ndarray, list[Any]]:
+    """Records of volumes in their order, and what they point to; one empty record where there is none."""
+    table, held = np.zeros(max(1, len(bodies)), VOLUME), []
+    for k, body in enumerate(bodies):
+        assert isinstance(body.shape, Volume) and body.contents is not None
+        seen = view.seen_from(body.rotation, body.position_mm)
+        record = volume_record(body.shape, body.contents, seen, places, backend)
+        pose = {"window": view.pixel_window(body.corners_mm), "reference_fraction": body.reference_fraction}
+        fill_record(table[k], {**record.fields, **pose, "body": body.rank}, "volume")
+        held.append(record)
+    return table, held
 
 
 def to_device(xp: Any, records: np.ndarray) -> Any:

@@ -16,10 +16,12 @@ from xsim.detector import Detector
 from xsim.errors import SceneError, nearest_names
 from xsim.geometry import Geometry, View
 from xsim.mesh import Mesh, MeshBody, read_mesh
-from xsim.primitive import BodyBase, Box, Cone, Cylinder, Ellipsoid, Solid, Sphere, StepWedge, Tube
+from xsim.primitive import Box, Cone, Cylinder, Ellipsoid, PosedBody, Solid, Sphere, StepWedge, Tube
 from xsim.resources import package_directory
 from xsim.schema import Positive, StrictModel, first_problem
 from xsim.source import Source
+from xsim.volume import Volume, VolumeBody
+from xsim.volume_io import load_volume
 
 __all__ = ["Scene", "load_scene", "phantom_names", "phantom_path", "scene_from_dict"]
 
@@ -27,19 +29,22 @@ SHAPES = ("box", "sphere", "ellipsoid", "cylinder", "cone", "tube", "step_wedge"
 
 
 def body_kind(value: Any) -> str:
-    """Which model reads a [[body]] table: its shape, or "mesh"."""
-    if isinstance(value, BodyBase):
-        return "mesh" if isinstance(value, MeshBody) else str(getattr(value, "shape", ""))
-    return str(value.get("shape", "mesh")) if isinstance(value, dict) else "mesh"
+    """Which model reads a [[body]] table: its shape, "mesh" or "volume"."""
+    if isinstance(value, PosedBody):
+        kinds = {MeshBody: "mesh", VolumeBody: "volume"}
+        return kinds.get(type(value)) or str(getattr(value, "shape", ""))
+    if not isinstance(value, dict):
+        return "mesh"
+    return str(value.get("shape", "volume" if "volume" in value else "mesh"))
 
 
 def check_shape(table: Any) -> None:
     """Name the nearest shape where a [[body]] has an unknown one."""
-    if not isinstance(table, dict) or ("mesh" in table and "shape" not in table):
+    if not isinstance(table, dict) or ("shape" not in table and ("mesh" in table or "volume" in table)):
         return
     shape = table.get("shape")
     if shape is None:
-        raise ValueError(f"a body has no shape and no mesh (it needs one) use shape = one of {', '.join(SHAPES)}")
+        raise ValueError(f"a body has no shape, mesh or volume (it needs one) use shape = one of {', '.join(SHAPES)}")
     if shape not in SHAPES:
         near = nearest_names(str(shape), SHAPES, 1)
         raise ValueError(f"unknown shape {shape!r} (did you mean {near[0] if near else ' or '.join(SHAPES)!r}?)")
@@ -53,7 +58,8 @@ Body: TypeAlias = Annotated[
     | Annotated[Cone, Tag("cone")]
     | Annotated[Tube, Tag("tube")]
     | Annotated[StepWedge, Tag("step_wedge")]
-    | Annotated[MeshBody, Tag("mesh")],
+    | Annotated[MeshBody, Tag("mesh")]
+    | Annotated[VolumeBody, Tag("volume")],
     Discriminator(body_kind),
 ]
 
@@ -123,6 +129,8 @@ class Scene(StrictModel):
     def body_name(self, index: int) -> str:
         """Name of a body; without one its mesh file, or "body 3" by its place in the scene."""
         body = self.body[index]
+        if isinstance(body, VolumeBody):
+            return body.name or body.title
         return body.name or (body.mesh if isinstance(body, MeshBody) else f"body {index + 1}")
 
     def by_rank(self) -> list[int]:
@@ -136,16 +144,23 @@ class Scene(StrictModel):
             self._meshes[key] = read_mesh(self._directory / body.mesh, body.mesh_unit)
         return self._meshes[key]
 
-    def shape_of(self, index: int) -> Solid | Mesh:
-        """What a body is made of: itself for an analytic solid, the surface of a mesh."""
+    def volume_of(self, body: VolumeBody) -> Volume:
+        """Voxels of a volume body, in its own frame."""
+        return load_volume(body, self._directory)
+
+    def shape_of(self, index: int) -> Solid | Mesh | Volume:
+        """What a body is made of: itself for an analytic solid, the surface of a mesh, the voxels of a volume."""
         body = self.body[index]
+        if isinstance(body, VolumeBody):
+            return self.volume_of(body)
         return body if isinstance(body, Solid) else self.mesh_of(body)
 
     def corners(self, body: Body) -> np.ndarray:
         """World points whose hull holds the body, float64 [point, 3] mm."""
         if isinstance(body, Solid):
             return body.bounds()
-        return body.to_world(self.mesh_of(body).corners)
+        shape = self.volume_of(body) if isinstance(body, VolumeBody) else self.mesh_of(body)
+        return body.to_world(shape.corners)
 
     def check(self) -> None:
         """Refuse what cannot be simulated: unknown materials, unreadable meshes, a body around the source.
@@ -163,9 +178,9 @@ class Scene(StrictModel):
         self.source.photons()
         material.resolve(self.detector.scintillator.material)
         for index, body in enumerate(self.body):
-            material.resolve(body.material)
-            if isinstance(body, MeshBody):
-                self.mesh_of(body)
+            for spec in body.materials():
+                material.resolve(spec)
+            self.shape_of(index)
             self._check_place(index, body)
         self._checked = True
 
@@ -176,18 +191,19 @@ class Scene(StrictModel):
         else:
             corners = self.corners(body)
             boxed = bool(((corners.min(axis=0) < source) & (source < corners.max(axis=0))).all())
-            around = boxed and self.mesh_of(body).contains(body.to_body(source))
+            shape = self.volume_of(body) if isinstance(body, VolumeBody) else self.mesh_of(body)
+            around = boxed and shape.contains(body.to_body(source))
         if around:
             raise SceneError(
                 f"the source is inside {self.body_name(index)!r} (sod_mm = {self.geometry.sod_mm:g}) "
                 "move the body or raise sod_mm"
             )
         axis = np.array([0.0, 0.0, 1.0])
-        farthest = (
-            body.farthest(axis)
-            if isinstance(body, Solid)
-            else float(body.to_world(self.mesh_of(body).vertices)[:, 2].max())
-        )
+        if isinstance(body, Solid):
+            farthest = body.farthest(axis)
+        else:
+            points = body.to_world(self.mesh_of(body).vertices) if isinstance(body, MeshBody) else self.corners(body)
+            farthest = float(points[:, 2].max())
         if farthest > self.geometry.sdd_mm - self.geometry.sod_mm:
             raise SceneError(
                 f"{self.body_name(index)!r} reaches behind the detector (to {farthest + self.geometry.sod_mm:g} mm "

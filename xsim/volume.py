@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Volume:
         A voxel's value is slope * voxel + intercept.
     name : str
         For messages.
-    sha256 : str or None
+    path : Path or None
         Of the file.
 
     """
@@ -52,7 +53,7 @@ class Volume:
     slope: float = 1.0
     intercept: float = 0.0
     name: str = "array"
-    sha256: str | None = None
+    path: Path | None = None
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -101,6 +102,17 @@ class Volume:
                 raise VolumeError(
                     f"volume {self.name} has a value that is no number (x, y, z = {x}, {y}, {z}) replace it"
                 )
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Of its file, or of the voxels where there is no single file."""
+        if self.path is not None and self.path.is_file():
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        for page in self._pages():
+            digest.update(page.tobytes())
+        return digest.hexdigest()
 
     def _pages(self) -> Iterator[np.ndarray]:
         return iter(self.voxels)
@@ -235,7 +247,9 @@ class VolumeBody(PosedBody):
             )
         line = self.density_scale_g_cm3 is not None or self.density_offset_g_cm3 != 0
         if line and self.material is None:
-            raise ValueError("density_scale_g_cm3 and density_offset_g_cm3 go with material (not with others) drop them")
+            raise ValueError(
+                "density_scale_g_cm3 and density_offset_g_cm3 go with material (not with others) drop them"
+            )
         if self.density_scale_g_cm3 == 0 or (self.density_offset_g_cm3 and self.density_scale_g_cm3 is None):
             raise ValueError("density_scale_g_cm3 is missing or 0 (density per unit of value) give the rise")
         values = [row.value for row in self.mixtures or ()]
@@ -278,20 +292,3 @@ class VolumeBody(PosedBody):
             return Densities(found, (), np.array([[self.density_offset_g_cm3, rise]]))
         rows = [[row.densities_g_cm3.get(str(name), 0.0) for row in self.mixtures] for name in self.materials()]
         return Densities(found, tuple(row.value for row in self.mixtures), np.array(rows))
-
-    def load(self, directory: Path) -> Volume:
-        """Its voxels, read and checked once a body.
-
-        Raises
-        ------
-        VolumeError, OutOfMemoryError
-            A file that is missing or unreadable, without voxel size, with a label that is not listed, or too large.
-
-        """
-        if self._volume is None:
-            from xsim.volume_io import read_volume
-
-            volume = read_volume(self, directory)
-            self.contents().check(volume)
-            self._volume = volume
-        return self._volume
