@@ -98,7 +98,17 @@ XSIM_FN i32 add_region(const Volume& volume, const VolumeRay& ray, const Region&
   return n;
 }
 
-template <class Voxel, i32 HINGES>
+XSIM_FN void sample_slabs(const Volume& volume, const VolumeRay& ray, i32 k, double u, double v, float* values) {
+  switch (volume.voxel_type) {
+    case VOXEL_U8: sample_slabs<u8>(volume, ray, k, u, v, values); break;
+    case VOXEL_U16: sample_slabs<u16>(volume, ray, k, u, v, values); break;
+    case VOXEL_I16: sample_slabs<short>(volume, ray, k, u, v, values); break;
+    case VOXEL_F16: sample_slabs<Half>(volume, ray, k, u, v, values); break;
+    default: sample_slabs<float>(volume, ray, k, u, v, values);
+  }
+}
+
+template <i32 HINGES>
 XSIM_FN void sum_densities(const Volume& volume, const VolumeRay& ray, HingeSums<HINGES>& sums) {
   for (i32 k = (i32)ray.begin; (double)k < ray.end;) {
     const double u = u_at(ray, (double)k + 0.5), v = v_at(ray, (double)k + 0.5);
@@ -110,7 +120,7 @@ XSIM_FN void sum_densities(const Volume& volume, const VolumeRay& ray, HingeSums
       continue;
     }
     float values[SLABS];
-    sample_slabs<Voxel>(volume, ray, k, u, v, values);
+    sample_slabs(volume, ray, k, u, v, values);
     add_slabs(volume, ray, k, values, sums);
     k += SLABS;
   }
@@ -124,13 +134,7 @@ XSIM_FN void walk_densities(const Volume& volume, const VolumeRay& ray, const Si
     sums.regions[h] = 0.0f;
     for (i32 j = 0; j < SLABS; ++j) sums.lanes[h][j] = 0.0f;
   }
-  switch (volume.voxel_type) {
-    case VOXEL_U8: sum_densities<u8>(volume, ray, sums); break;
-    case VOXEL_U16: sum_densities<u16>(volume, ray, sums); break;
-    case VOXEL_I16: sum_densities<short>(volume, ray, sums); break;
-    case VOXEL_F16: sum_densities<Half>(volume, ray, sums); break;
-    default: sum_densities<float>(volume, ray, sums);
-  }
+  sum_densities(volume, ray, sums);
   for (i32 h = 0; h < hinges; ++h) {
     const float* p = sums.lanes[h];
     sums.regions[h] += ((p[0] + p[1]) + (p[2] + p[3])) + ((p[4] + p[5]) + (p[6] + p[7]));

@@ -17,8 +17,10 @@ import pytest
 from xsim.backend import ARGUMENTS, CUDA_OPTIONS, get_backend, kernel_source
 
 # Double on purpose: vertices are projected, planes of triangles made and analytic solids intersected in double, all
-# inside the kernels that meet both. Their float part, the edges and depths of a triangle, is checked apart by PROBE.
-DOUBLE_KERNELS = {"project_vertices", "count_crossings", "fill_crossings", "sum_lengths"}
+# inside the kernels that meet both; rays through voxels are set up in double. Their float part, the edges and depths of a triangle, is checked apart by PROBE.
+DOUBLE_KERNELS = {
+    "project_vertices", "count_crossings", "fill_crossings", "sum_lengths", "resolve_overlaps", "project_volume",
+}  # fmt: skip
 PROBE = """
 extern "C" __global__ void meet_triangle_probe(const Outline* t, const Plane* p, i32 column, i32 row, float* depth) {
   const Edges e = edges_at(*t, column, row);

@@ -38,7 +38,9 @@ VOLUME = layout(
     ("rays", RAYS), ("reference_fraction", "f8"), ("size", ("i8", 3)), ("window", WINDOW),
     ("voxel_type", "i4"), ("body", "i4"), ("hinge_count", "i4"), ("entry_count", "i4"),
 )  # fmt: skip
-RESOLVED = layout("lengths highest faults faulty_bodies materials volumes", ("view", DIRECTIONS), ("image_pixels", "i8"))
+RESOLVED = layout(
+    "lengths highest faults faulty_bodies materials volumes", ("view", DIRECTIONS), ("image_pixels", "i8")
+)  # fmt: skip
 DRAWING = layout(
     "surfaces solids triangle_starts triangle_list solid_starts solid_list volumes",
     ("surface_count", "i4"), ("volume_count", "i4"),

@@ -12,7 +12,19 @@ from pydantic import Field, model_validator
 from xsim.geometry import rotation_matrix
 from xsim.schema import Number, Positive, StrictModel
 
-__all__ = ["BodyBase", "Box", "Cone", "Cylinder", "Ellipsoid", "Part", "PosedBody", "Solid", "Sphere", "StepWedge", "Tube"]
+__all__ = [
+    "BodyBase",
+    "Box",
+    "Cone",
+    "Cylinder",
+    "Ellipsoid",
+    "Part",
+    "PosedBody",
+    "Solid",
+    "Sphere",
+    "StepWedge",
+    "Tube",
+]
 
 Vector: TypeAlias = tuple[Number, Number, Number]
 BOX, ELLIPSOID, CYLINDER, CONE = 0, 1, 2, 3

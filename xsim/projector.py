@@ -111,7 +111,12 @@ def rank_materials(scene: Scene, together: list[Placed], places: dict[material.M
 
 
 def project_volume(
-    view: View, body: Placed, places: dict[material.Material, int], found: dict[str, Any], tiles: Tiles, backend: Backend
+    view: View,
+    body: Placed,
+    places: dict[material.Material, int],
+    found: dict[str, Any],
+    tiles: Tiles,
+    backend: Backend,
 ) -> None:
     """A volume that overlaps nothing."""
     table, held = volume_table(view, [body], places, backend)

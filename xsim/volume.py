@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -248,12 +249,12 @@ class VolumeBody(PosedBody):
         line = self.density_scale_g_cm3 is not None or self.density_offset_g_cm3 != 0
         if line and self.material is None:
             raise ValueError(
-                "density_scale_g_cm3 and density_offset_g_cm3 go with material (not with others) drop them"
+                "density_scale_g_cm3 and density_offset_g_cm3 go with material (alone) drop them"
             )
         if self.density_scale_g_cm3 == 0 or (self.density_offset_g_cm3 and self.density_scale_g_cm3 is None):
             raise ValueError("density_scale_g_cm3 is missing or 0 (density per unit of value) give the rise")
         values = [row.value for row in self.mixtures or ()]
-        if any(b <= a for a, b in zip(values, values[1:], strict=False)):
+        if any(b <= a for a, b in itertools.pairwise(values)):
             raise ValueError(f"values of mixtures do not ascend ({values}) put the rows in order")
         return self
 

@@ -60,12 +60,6 @@ def read_volume(body: VolumeBody, directory: Path) -> Volume:
     uint8, uint16, int16, float16 and float32 stay as they are, mapped from the disk where the file is not compressed.
     Labels of another whole type become uint8 or uint16; other densities become float32, with a warning.
 
-    Parameters
-    ----------
-    body : VolumeBody
-    directory : Path
-        Folder that its path is relative to.
-
     Raises
     ------
     VolumeError
@@ -168,7 +162,7 @@ META_TYPES = {
 
 
 def read_metaimage(path: Path, body: VolumeBody) -> Grid:
-    """MetaImage: a header of ``key = value`` lines and data in it (LOCAL), in a file beside it, or in a list of slices."""
+    """MetaImage: a header of ``key = value`` lines; data in it (LOCAL), in a file beside it, or in a list of slices."""
     with path.open("rb") as file:
         header, names = metaimage_header(file)
         local = file.tell()
