@@ -271,3 +271,19 @@ def test_a_scene_file_with_labels_runs_from_another_folder(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     assert main(["simulate", "station/scene.toml", "-o", "out"]) in (0, None)
     assert (tmp_path / "out" / "noisy.tif").exists()
+
+
+def test_the_shipped_phantom_is_what_its_tool_makes(tmp_path: Path) -> None:
+    """Voxel for voxel but for rounding; and the splinter, the bubbles and the ball are seen in its image."""
+    tool = Path(__file__).parents[1] / "tools" / "make_phantom_volume.py"
+    subprocess.run([sys.executable, str(tool), str(tmp_path)], check=True, capture_output=True, timeout=120)
+    made, shipped = (
+        tifffile.imread(f / "chicken-fillet.tif") for f in (tmp_path, xsim.phantom_path("step-chart").parent)
+    )
+    apart = made.astype(int) - shipped
+    assert made.shape == shipped.shape and (apart != 0).mean() < 1e-3 and np.abs(apart).max() <= 1
+    lengths = xsim.path_lengths(xsim.load_scene("phantom:chicken-fillet"), backend="cpu")
+    greatest = {name: float(length.max()) for name, length in lengths.items()}
+    assert 15 < greatest["muscle"] < 40 and greatest["fat"] > 2
+    assert 0.75 < greatest[xsim.material.resolve("steel").name] <= 0.8 + 1e-4
+    assert greatest["Bone, Compact (ICRU)"] > 0.8
