@@ -48,6 +48,27 @@ XSIM_FN void settle(const Resolved& args, const Tile& tile, const Scratch& scrat
   }
 }
 
+// What rays meet of a volume.
+struct LengthSink {
+  const Scratch& scratch;
+  i64 pixel;
+  i32 rank;
+  XSIM_METHOD void give(i32 lane, i32 material, float share) const {
+    scratch.lengths[material * scratch.stride + pixel + lane] += share * scratch.way[pixel + lane];
+    scratch.highest[pixel + lane] = larger(scratch.highest[pixel + lane], rank + 1);
+  }
+  XSIM_METHOD void give(i32 material, float share) const { give(0, material, share); }
+};
+
+XSIM_FN void sum_volume(const Volume& volume, const Tile& tile, const Scratch& scratch) {
+  const Window w = meet(volume.window, tile.window);
+  const i32 wide = XSIM_PIXEL_MAJOR ? 1 : BUNDLE;
+  for (i32 column = w.column0; column <= w.column1; column += wide)
+    for (i32 row = w.row0; row <= w.row1; ++row)
+      walk_rays(volume, column, row, smaller(wide, w.column1 - column + 1),
+                LengthSink{scratch, tile.pixel(column, row), volume.body});
+}
+
 XSIM_FN void sum_lengths(const Drawing& drawing, const Resolved& args, i64 number, const Tile& tile, const Scratch& scratch) {
   const SumSink sink = {tile, scratch};
   Window drawn = {0, 0, -1, -1};  // around the parts of one body
@@ -59,6 +80,7 @@ XSIM_FN void sum_lengths(const Drawing& drawing, const Resolved& args, i64 numbe
     settle(args, tile, scratch, solid.body, drawn);
     drawn = {0, 0, -1, -1};
   }
+  for (i32 k = 0; k < drawing.volume_count; ++k) sum_volume(drawing.volumes[k], tile, scratch);
   i32 s = -1;
   for (i64 k = drawing.cluster_starts[number]; k < drawing.cluster_starts[number + 1]; ++k) {
     const i64 cluster = drawing.cluster_list[k];

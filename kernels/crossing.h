@@ -1,10 +1,11 @@
 // Where rays cross the surfaces of bodies. The test of a primitive against a pixel is one piece of code; the loop around
 // it fits the machine: a CPU thread draws the primitives of its tile one after the other, a GPU thread tests its
-// pixel against its tile's list. Both meet each pixel's crossings in the order of the list: solids, then triangles.
+// pixel against its tile's list. Both meet each pixel's crossings in the order of the list: solids, volumes, then triangles.
 #pragma once
 #include "bins.h"
 #include "cluster.h"
 #include "tile.h"
+#include "voxels.h"
 
 // Bodies to draw, and which of their primitives each tile may meet.
 struct Drawing {
@@ -14,7 +15,8 @@ struct Drawing {
   const i32* cluster_list;
   const i64* solid_starts;     // [tile + 1] into solid_list
   const i32* solid_list;
-  i32 surface_count;
+  const Volume* volumes;
+  i32 surface_count, volume_count;
 };
 
 // Keeps the crossings of every pixel, as far as there are slots; counts them all.
@@ -91,6 +93,10 @@ XSIM_FN void list_crossings(const Drawing& drawing, i64 number, const Tile& tile
   for (i64 k = drawing.solid_starts[number]; k < drawing.solid_starts[number + 1]; ++k) {
     const Solid& solid = drawing.solids[drawing.solid_list[k]];
     draw_solid(solid, tile.window, ListSink{tile, scratch, slots, solid.body});
+  }
+  for (i32 k = 0; k < drawing.volume_count; ++k) {
+    const Volume& volume = drawing.volumes[k];
+    cross_volume(volume, tile.window, ListSink{tile, scratch, slots, volume.body});
   }
   i32 s = 0;
   for (i64 k = drawing.cluster_starts[number]; k < drawing.cluster_starts[number + 1]; ++k) {

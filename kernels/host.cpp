@@ -3,3 +3,4 @@
 
 XSIM_EXPORT u64 solid_size() { return sizeof(Solid); }
 XSIM_EXPORT u64 surface_size() { return sizeof(Surface); }
+XSIM_EXPORT u64 volume_size() { return sizeof(Volume); }

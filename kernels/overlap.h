@@ -15,7 +15,7 @@ const float FAULT_LENGTH_MM = 1e-2f;
 struct Resolved {
   u8* faults;            // [pixel of the image] OR of Fault
   i32* faulty_bodies;    // [pixel of the image] 8 * rank + faults of one faulty body, 0 where none
-  const i32* materials;  // [body rank]
+  const i32* materials;  // [body rank] -1 - k for the volume k of those that may overlap
   i64 image_columns;
 };
 
@@ -95,11 +95,11 @@ template <class Give> XSIM_FN bool resolve_pair(const Crossings& c, float full_l
   const float one = c.depths[0], other = c.depths[c.stride];
   const float length = ((second & 1) ? one - other : other - one) * full_length;
   if ((first ^ second) != 1 || !(length >= 0.0f)) return false;
-  if (length > 0.0f) give(first >> 1, length);
+  if (length > 0.0f) give(first >> 1, (second & 1) ? other : one, (second & 1) ? one : other);
   return true;
 }
 
-// Shares out the way along one ray. Calls give(rank, length) for each stretch; consumes the crossings.
+// Shares out the way along one ray. Calls give(rank, depth, depth) for each stretch; consumes the crossings.
 template <class Give>
 XSIM_FN void resolve_ray(const Resolved& args, const Crossings& c, i64 image_pixel, float full_length, const Give& give) {
   if (resolve_pair(c, full_length, give)) return;
@@ -110,7 +110,7 @@ XSIM_FN void resolve_ray(const Resolved& args, const Crossings& c, i64 image_pix
     const float depth = c.depths[k * c.stride];  // read before the slot is reused
     const i32 code = c.codes[k * c.stride];
     const float length = (depth - previous) * full_length;
-    if (active.count > 0 && length > 0.0f) give(winner_of(args, active, image_pixel, length), length);
+    if (active.count > 0 && length > 0.0f) give(winner_of(args, active, image_pixel, length), previous, depth);
     previous = depth;
     cross_surface(active, code >> 1, (code & 1) ? 1.0f : -1.0f);
   }

@@ -17,8 +17,8 @@ typedef unsigned long long u64;
 
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 
-#define XSIM_FN __device__ inline
-#define XSIM_METHOD __device__ inline
+#define XSIM_FN __device__ __forceinline__
+#define XSIM_METHOD __device__ __forceinline__
 // A GPU thread owns one pixel; it walks the list of primitives of its tile.
 #define XSIM_PIXEL_MAJOR 1
 #define XSIM_LANES 1

@@ -23,13 +23,22 @@ struct ProjectSceneArgs {
   Tiling tiling;
 };
 
-struct GiveLength {
+// Gives stretches of one ray to the bodies that win them.
+struct GiveStretch {
   const ProjectSceneArgs& args;
   const Scratch& scratch;
   i64 pixel;
-  XSIM_METHOD void operator()(i32 rank, float length) const {
-    scratch.lengths[args.resolved.materials[rank] * scratch.stride + pixel] += length;
+  i32 column, row;
+  XSIM_METHOD void operator()(i32 rank, float from, float to) const {
+    const i32 material = args.resolved.materials[rank];
     scratch.highest[pixel] = larger(scratch.highest[pixel], rank + 1);
+    if (material >= 0) {
+      scratch.lengths[material * scratch.stride + pixel] += (to - from) * scratch.way[pixel];
+      return;
+    }
+    const Volume& volume = args.together.volumes[-1 - material];
+    const double f = volume.reference_fraction;
+    walk_volume(volume, column, row, f + (double)from, f + (double)to, LengthSink{scratch, pixel, rank});
   }
 };
 
@@ -65,7 +74,7 @@ XSIM_FN bool resolve_tile(const ProjectSceneArgs& args, i64 number, const Tile& 
       if (count == 0 || !fits) continue;
       const Crossings crossings = {scratch.depths + pixel, scratch.codes + pixel, scratch.stride, count};
       resolve_ray(args.resolved, crossings, row * args.resolved.image_columns + column, scratch.way[pixel],
-                  GiveLength{args, scratch, pixel});
+                  GiveStretch{args, scratch, pixel, column, row});
     }
   return fits;
 }

@@ -4,3 +4,4 @@
 #include "projection.h"
 #include "scintillator.h"
 #include "sensor.h"
+#include "voxels.h"

@@ -119,6 +119,19 @@ def scenes(folder: Path) -> Iterator[tuple[str, Scene]]:
     )  # fmt: skip
     apart = [{**torus, "position_mm": [-11.0, 0, 0]}, {**solid("cone", 7.0), "position_mm": [9.0, 0, 2.0]}]
     yield "apart", station(*apart, {**wedge, "position_mm": [9.0, 11.0, 0]}, shape=(130, 300), directory=folder)
+    voxels = generator.integers(0, 3, (21, 19, 23), np.uint8)
+    voxels[3:19, 2:18, 1:18] = 1
+    labels = {"volume": voxels, "voxel_mm": 0.3, "labels": {"0": "nothing", "1": "Al", "2": "water"}, "material": None}
+    half = {"volume": generator.random((1, 33, 27)).astype(np.float16), "voxel_mm": (0.2, 0.3, 4.0)}
+    rows = [{"value": k, "densities_g_cm3": {"water": 0.3 * k, "Ca": 0.1 * k * k}} for k in range(4)]
+    mixed = {"volume": (voxels + 1).astype(np.int16), "voxel_mm": 0.2, "mixtures": rows, "material": None}
+    ball = {"shape": "sphere", "radius_mm": 2.0, "material": "Fe"}
+    yield "volumes", station(ball, {**labels, **random_pose(generator, 1.0)}, shape=(49, 67))
+    posed = [{**body, **random_pose(generator)} for body in (labels, half, mixed)]
+    yield (
+        "volumes apart",
+        station(*({**body, "position_mm": [9.0 * k - 9.0, 0, 0]} for k, body in enumerate(posed)), shape=(65, 170)),
+    )
     yield "behind the source", station(behind, shape=(65, 65), pitch_mm=1.0, directory=folder)
     yield "open", station({**holed, "allow_open": True}, shape=(65, 97), directory=folder)
     yield "dark", station({"shape": "sphere", "radius_mm": 4.0, "material": "Pb"}, acquisition={"exposure_s": 1e-7})

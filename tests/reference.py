@@ -210,6 +210,74 @@ def _winding_spans(depth: np.ndarray, enters: np.ndarray) -> list[tuple[float, f
     ]
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Voxels [slice, row, column] of a body, their edges along x, y, z and the body's pose."""
+
+    voxels: np.ndarray
+    voxel_mm: tuple[float, float, float]
+    position_mm: Any = (0.0, 0.0, 0.0)
+    rotation_deg: Any = (0.0, 0.0, 0.0)
+
+    def rays(self, rays: Rays) -> tuple[np.ndarray, np.ndarray]:
+        """Points and directions in voxels from the corner; depth stays in mm."""
+        turn = Rotation.from_euler("xyz", self.rotation_deg, degrees=True)
+        size = np.array(self.voxels.shape[::-1])
+        origin = turn.inv().apply(rays.foot - np.asarray(self.position_mm)) / self.voxel_mm + size / 2
+        return origin, turn.inv().apply(rays.direction) / self.voxel_mm
+
+
+def label_runs(grid: Grid, rays: Rays) -> list[list[tuple[int, float, float]]]:
+    """Per ray: label, enter, leave of every voxel met; all planes' crossings sorted, a voxel known by its middle."""
+    size, found = np.array(grid.voxels.shape[::-1]), []
+    for origin, direction in zip(*grid.rays(rays), strict=True):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            planes = [(np.arange(n + 1) - o) / d for n, o, d in zip(size, origin, direction, strict=True) if d != 0]
+        depth = np.unique(np.concatenate(planes))
+        depth = depth[np.abs(depth) < 1e6]  # a direction that is 0 but for rounding meets its planes far away
+        middle = np.floor(origin + np.mean([depth[:-1], depth[1:]], axis=0)[:, None] * direction).astype(int)
+        inside = ((middle >= 0) & (middle < size)).all(axis=1)
+        x, y, z = middle[inside].T
+        ends = zip(grid.voxels[z, y, x], depth[:-1][inside], depth[1:][inside], strict=True)
+        found.append([(int(label), float(a), float(b)) for label, a, b in ends])
+    return found
+
+
+def label_lengths(grid: Grid, rays: Rays, label: int) -> np.ndarray:
+    """Length of each ray in voxels of a label [row, column] mm."""
+    runs = label_runs(grid, rays)
+    return np.array([sum(b - a for k, a, b in run if k == label) for run in runs]).reshape(rays.shape)
+
+
+def joseph(grid: Grid, rays: Rays, density: Any) -> np.ndarray:
+    """Integral of density(value) along each ray [row, column], by one bilinear sample in each slab of the main axis."""
+    total = []
+    for origin, direction in zip(*grid.rays(rays), strict=True):
+        main = int(np.argmax(np.abs(direction[[2, 0, 1]])))
+        axes = [[2, 0, 1], [0, 2, 1], [1, 0, 2]][main]  # main, u, v in x, y, z
+        voxels = grid.voxels.astype(np.float64).transpose([2 - a for a in axes])
+        o, d, size = origin[axes], direction[axes], np.array(voxels.shape)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cuts = np.sort([(0 - o) / d, (size - o) / d], axis=0)
+        flat = d == 0
+        if (flat & ((o < 0) | (o >= size))).any():
+            total.append(0.0)
+            continue
+        enter, leave = cuts[0][~flat].max(), cuts[1][~flat].min()
+        k = np.arange(size[0])
+        ends = np.sort([(k - o[0]) / d[0], (k + 1 - o[0]) / d[0]], axis=0)
+        weight = np.clip(np.minimum(ends[1], leave) - np.maximum(ends[0], enter), 0, None)
+        at = (k + 0.5 - o[0]) / d[0]
+        u, v = (np.clip(o[a] + at * d[a] - 0.5, 0, size[a] - 1) for a in (1, 2))
+        iu, iv = (np.clip(np.floor(p).astype(int), 0, max(n - 2, 0)) for p, n in ((u, size[1]), (v, size[2])))
+        ju, jv = np.minimum(iu + 1, size[1] - 1), np.minimum(iv + 1, size[2] - 1)
+        wu, wv = u - iu, v - iv
+        upper = voxels[k, iu, iv] * (1 - wu) + voxels[k, ju, iv] * wu
+        lower = voxels[k, iu, jv] * (1 - wu) + voxels[k, ju, jv] * wu
+        total.append(float((weight * density(upper * (1 - wv) + lower * wv)).sum()))
+    return np.array(total).reshape(rays.shape)
+
+
 def resolve(bodies: list[tuple[int, list[list[tuple[float, float]]]]]) -> tuple[np.ndarray, np.ndarray]:
     """Who owns each stretch of each ray: at its middle, the highest priority inside wins, ties go to the later body.
 

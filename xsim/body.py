@@ -1,4 +1,4 @@
-"""What a [[body]] table may be: an analytic solid or a mesh."""
+"""What a [[body]] table may be: an analytic solid, a mesh or a volume."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pydantic import Discriminator, Tag
 
 from xsim.errors import nearest_names
 from xsim.mesh import MeshBody
-from xsim.primitive import BodyBase, Box, Cone, Cylinder, Ellipsoid, Sphere, StepWedge, Tube
+from xsim.primitive import Box, Cone, Cylinder, Ellipsoid, PosedBody, Sphere, StepWedge, Tube
+from xsim.volume import VolumeBody
 
 __all__ = ["Body", "check_shape"]
 
@@ -16,19 +17,22 @@ SHAPES = ("box", "sphere", "ellipsoid", "cylinder", "cone", "tube", "step_wedge"
 
 
 def body_kind(value: Any) -> str:
-    """Which model reads a [[body]] table: its shape, or "mesh"."""
-    if isinstance(value, BodyBase):
-        return "mesh" if isinstance(value, MeshBody) else str(getattr(value, "shape", ""))
-    return str(value.get("shape", "mesh")) if isinstance(value, dict) else "mesh"
+    """Which model reads a [[body]] table: its shape, "mesh" or "volume"."""
+    if isinstance(value, PosedBody):
+        kinds = {MeshBody: "mesh", VolumeBody: "volume"}
+        return kinds.get(type(value)) or str(getattr(value, "shape", ""))
+    if not isinstance(value, dict):
+        return "mesh"
+    return str(value.get("shape", "volume" if "volume" in value else "mesh"))
 
 
 def check_shape(table: Any) -> None:
     """Name the nearest shape where a [[body]] has an unknown one."""
-    if not isinstance(table, dict) or ("mesh" in table and "shape" not in table):
+    if not isinstance(table, dict) or ("shape" not in table and ("mesh" in table or "volume" in table)):
         return
     shape = table.get("shape")
     if shape is None:
-        raise ValueError(f"a body has no shape and no mesh (it needs one) use shape = one of {', '.join(SHAPES)}")
+        raise ValueError(f"a body has no shape, mesh or volume (it needs one) use shape = one of {', '.join(SHAPES)}")
     if shape not in SHAPES:
         near = nearest_names(str(shape), SHAPES, 1)
         raise ValueError(f"unknown shape {shape!r} (did you mean {near[0] if near else ' or '.join(SHAPES)!r}?)")
@@ -42,6 +46,7 @@ Body: TypeAlias = Annotated[
     | Annotated[Cone, Tag("cone")]
     | Annotated[Tube, Tag("tube")]
     | Annotated[StepWedge, Tag("step_wedge")]
-    | Annotated[MeshBody, Tag("mesh")],
+    | Annotated[MeshBody, Tag("mesh")]
+    | Annotated[VolumeBody, Tag("volume")],
     Discriminator(body_kind),
 ]

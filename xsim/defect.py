@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -14,12 +14,15 @@ from xsim.errors import SceneError, nearest_names
 from xsim.geometry import rotation_angles, rotation_matrix
 from xsim.mesh import Mesh
 from xsim.outline import Outline, outline_of
-from xsim.primitive import BodyBase, Solid, Vector
+from xsim.primitive import Box, PosedBody, Solid, Vector
 from xsim.schema import NonNegative, StrictModel
+from xsim.volume import Volume
 
 __all__ = ["MOST_BODIES", "Defect", "place_defects"]
 
-B = TypeVar("B", bound=BodyBase)
+B = TypeVar("B", bound=PosedBody)
+
+Shape: TypeAlias = Solid | Mesh | Volume
 
 MOST_BODIES = 65535  # labels are 16-bit
 TRIES = 2000
@@ -81,7 +84,7 @@ class Defect(StrictModel, Generic[B]):
 
 
 def place_defects(
-    defects: Sequence[Defect[B]], bodies: Sequence[B], names: Sequence[str], shape_of: Callable[[B], Solid | Mesh]
+    defects: Sequence[Defect[B]], bodies: Sequence[B], names: Sequence[str], shape_of: Callable[[B], Shape]
 ) -> tuple[tuple[B, ...], tuple[tuple[int, ...], ...]]:
     """The bodies and, after them, the defects as bodies of the world; and how they rank.
 
@@ -136,11 +139,19 @@ def host_index(inside: str, names: Sequence[str], defect: str) -> int:
     raise SceneError(f"{defect!r} is inside {inside!r} (no body before it is called that) {hint}")
 
 
-def find_place(defect: Defect[B], name: str, number: int, host_shape: Solid | Mesh, shape: Solid | Mesh) -> np.ndarray:
+def boxed(shape: Shape) -> Solid | Mesh:
+    """The shape, or the box of a volume."""
+    if not isinstance(shape, Volume):
+        return shape
+    x, y, z = (float(edge) for edge in np.ptp(shape.corners, axis=0))
+    return Box(shape="box", size_mm=(x, y, z), material="air")  # of what does not matter here
+
+
+def find_place(defect: Defect[B], name: str, number: int, host_shape: Shape, shape: Shape) -> np.ndarray:
     """Where a defect lies in the frame of the body around it, float64 [3] mm."""
-    host = host_of(host_shape)
+    host = host_of(boxed(host_shape))
     try:
-        outline = outline_of(shape, defect.body.rotation_deg)
+        outline = outline_of(boxed(shape), defect.body.rotation_deg)
     except QhullError:
         raise SceneError(f"{name!r} has no volume (its mesh is flat) give a closed mesh") from None
     if defect.at_mm is None:

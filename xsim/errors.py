@@ -15,9 +15,11 @@ __all__ = [
     "MaterialError",
     "MeshError",
     "ModelError",
+    "OutOfMemoryError",
     "OutputError",
     "SceneError",
     "SpectrumError",
+    "VolumeError",
     "XsimError",
     "nearest_names",
     "one_line",
@@ -42,6 +44,14 @@ class SpectrumError(XsimError, ValueError):
 
 class MeshError(XsimError, ValueError):
     """A surface that is unreadable, open, flipped or empty."""
+
+
+class VolumeError(XsimError, ValueError):
+    """A voxel volume that is unreadable, without a voxel size, or whose values mean nothing."""
+
+
+class OutOfMemoryError(XsimError, MemoryError):
+    """What was asked for does not fit into memory."""
 
 
 class BackendError(XsimError, RuntimeError):

@@ -37,8 +37,16 @@ SURFACE = layout(
     ("first_vertex", "i8"), ("vertex_count", "i8"), ("screen_count", "i8"),
     ("window", WINDOW), ("body", "i4"), ("is_line_scan", "i4"), ("flat_extent", "i4"),
 )  # fmt: skip
+VOLUME = layout(
+    "voxels reaches label_materials hinges densities entry_materials",
+    ("rays", RAYS), ("reference_fraction", "f8"), ("size", ("i8", 3)), ("window", WINDOW),
+    ("voxel_type", "i4"), ("body", "i4"), ("hinge_count", "i4"), ("entry_count", "i4"),
+)  # fmt: skip
 RESOLVED = layout("faults faulty_bodies materials", ("image_columns", "i8"))
-DRAWING = layout("surfaces solids cluster_starts cluster_list solid_starts solid_list", ("surface_count", "i4"))
+DRAWING = layout(
+    "surfaces solids cluster_starts cluster_list solid_starts solid_list volumes",
+    ("surface_count", "i4"), ("volume_count", "i4"),
+)  # fmt: skip
 BEAM = layout(
     "attenuation signal_weights variance_weights",
     ("axis_distance_mm", "f4"), ("energies", "i4"), ("materials", "i4"),
@@ -48,7 +56,7 @@ _BINS = layout(
     ("primitives", "i8"), ("surface_count", "i4"), ("chunk", "i4"), ("tiles", "i4"), ("tiling", TILING),
 )  # fmt: skip
 
-RECORDS = {"solid": SOLID, "surface": SURFACE}
+RECORDS = {"solid": SOLID, "surface": SURFACE, "volume": VOLUME}
 ARGUMENTS = {
     "project_vertices": layout("surfaces outside", ("vertex_count", "i8"), ("surface_count", "i4")),
     "count_bins": _BINS,
@@ -69,6 +77,9 @@ ARGUMENTS = {
         ("gain", "f4"), ("offset", "f4"), ("read_noise", "f4"), ("saturation", "f4"),
         ("step", "f4"), ("inverse_step", "f4"), ("clean_step", "f4"), ("inverse_clean_step", "f4"),
         ("clean_limit", "f4"),
+    ),
+    "find_uniform_bricks": layout(
+        "voxels uniform values", ("size", ("i8", 3)), ("bytes", "i4"), ("halo", "i4")
     ),
     "random_words": layout("counters words", ("seed", "u8")),
     "evaluate": layout("x y", ("function", "i4")),

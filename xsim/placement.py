@@ -13,6 +13,7 @@ from xsim.geometry import View, turned
 from xsim.kernel_arguments import SOLID, SURFACE, address
 from xsim.mesh import Mesh
 from xsim.primitive import Solid
+from xsim.volume import Densities, Labels, Volume
 
 __all__ = ["Placement", "place_bodies", "stand_alone"]
 
@@ -40,6 +41,7 @@ class Placement:
         Pointers, counts and body.
     meshes : list of Mesh
         Of the surfaces.
+    volumes : list of (rank, Volume, Labels or Densities)
     held : list
         Arrays the records point to.
     """
@@ -52,6 +54,7 @@ class Placement:
     centres_mm: np.ndarray
     surfaces: np.ndarray
     meshes: list[Mesh]
+    volumes: list[tuple[int, Volume, Labels | Densities]]
     held: list[Any]
 
     @property
@@ -71,9 +74,15 @@ class Placement:
 
 
 def place_bodies(
-    shapes: Sequence[Solid | Mesh], rotations: np.ndarray, positions_mm: np.ndarray, backend: Backend
+    shapes: Sequence[Solid | Mesh | tuple[Volume, Labels | Densities]],
+    rotations: np.ndarray,
+    positions_mm: np.ndarray,
+    backend: Backend,
 ) -> Placement:
-    """Bodies in ascending rank at their poses, rotations [rank, 3, 3] and positions [rank, 3]."""
+    """Bodies in ascending rank at their poses, rotations [rank, 3, 3] and positions [rank, 3].
+
+    A volume comes with what its values mean.
+    """
     parts = [(rank, part) for rank, shape in enumerate(shapes) if isinstance(shape, Solid) for part in shape.parts()]
     solids = np.zeros(len(parts), SOLID)
     centres = np.array([part.centre_mm for _, part in parts]).reshape(-1, 3)
@@ -84,15 +93,15 @@ def place_bodies(
     meshes = [shape for shape in shapes if isinstance(shape, Mesh)]
     surfaces, held = surface_table(meshes, backend)
     surfaces["body"] = ranks
-    boxes = [
-        centres[:, None] + SIGNS * solids["size"][:, None],
-        np.array([m.corners for m in meshes]).reshape(-1, 8, 3),
-    ]
-    of_rank = np.concatenate([solids["body"], np.array(ranks, np.int32)]).astype(np.int64)
+    volumes = [(rank, *shape) for rank, shape in enumerate(shapes) if isinstance(shape, tuple)]
+    corners = [mesh.corners for mesh in meshes] + [volume.corners for _, volume, _ in volumes]
+    hulls = np.array(corners).reshape(-1, 8, 3)
+    boxes = [centres[:, None] + SIGNS * solids["size"][:, None], hulls]
+    of_rank = np.concatenate([solids["body"], [*ranks, *(rank for rank, *_ in volumes)]]).astype(np.int64)
     order = np.argsort(of_rank, kind="stable")
     of_rank, local = of_rank[order], np.concatenate(boxes)[order]
     world = turned(local, rotations.swapaxes(1, 2)[of_rank][:, None]) + positions_mm[of_rank][:, None]
-    return Placement(rotations, positions_mm, world, of_rank, solids, centres, surfaces, meshes, held)
+    return Placement(rotations, positions_mm, world, of_rank, solids, centres, surfaces, meshes, volumes, held)
 
 
 def surface_table(meshes: Sequence[Mesh], backend: Backend) -> tuple[np.ndarray, list[Any]]:

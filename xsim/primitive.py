@@ -12,7 +12,19 @@ from pydantic import Field, model_validator
 from xsim.geometry import rotation_matrix
 from xsim.schema import Number, Positive, StrictModel
 
-__all__ = ["BodyBase", "Box", "Cone", "Cylinder", "Ellipsoid", "Part", "Solid", "Sphere", "StepWedge", "Tube"]
+__all__ = [
+    "BodyBase",
+    "Box",
+    "Cone",
+    "Cylinder",
+    "Ellipsoid",
+    "Part",
+    "PosedBody",
+    "Solid",
+    "Sphere",
+    "StepWedge",
+    "Tube",
+]
 
 Vector: TypeAlias = tuple[Number, Number, Number]
 BOX, ELLIPSOID, CYLINDER, CONE = 0, 1, 2, 3
@@ -63,11 +75,10 @@ class Part:
         return bool(abs(z) < 1 and x * x + y * y < radius * radius)
 
 
-class BodyBase(StrictModel):
-    """What every body has: a name, a material, a pose in the world and a priority where bodies overlap."""
+class PosedBody(StrictModel):
+    """What every body has: a name, a pose in the world and a priority where bodies overlap."""
 
     name: str | None = None
-    material: str | dict[str, object]
     position_mm: Vector = (0.0, 0.0, 0.0)
     rotation_deg: Vector = (0.0, 0.0, 0.0)
     priority: Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)] = 0
@@ -79,6 +90,16 @@ class BodyBase(StrictModel):
     def to_body(self, points_mm: np.ndarray) -> np.ndarray:
         """World points to the body's frame, float64 [..., 3] mm."""
         return np.asarray((points_mm - np.asarray(self.position_mm)) @ rotation_matrix(self.rotation_deg))
+
+
+class BodyBase(PosedBody):
+    """A body of one material."""
+
+    material: str | dict[str, object]
+
+    def materials(self) -> tuple[str | dict[str, object], ...]:
+        """Materials it may hold: its own."""
+        return (self.material,)
 
 
 class Solid(BodyBase, ABC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -18,6 +19,7 @@ from xsim.placement import Placement, place_bodies, stand_alone
 from xsim.primitive import Solid
 from xsim.records import Drawing, Tiles, draw
 from xsim.scene import Scene
+from xsim.volume import Densities, Labels, Volume, VolumeBody
 
 __all__ = ["Projection", "path_lengths", "project"]
 
@@ -85,7 +87,7 @@ class Arrangement:
     ----------
     materials : tuple of Material
     rank_materials : int32 [rank]
-        Place of each body's material among them.
+        Place of each body's material among them; -1 - k for the volume k of those that may overlap.
     rank_labels : uint16 [1 + rank]
         Label of each body; 0 first.
     placement : Placement
@@ -144,7 +146,8 @@ def see(bodies: Arrangement, view: View, backend: Backend) -> Prepared:
         references = 0.5 * (near + far)
         if not apart.all():
             references[~apart] = 0.5 * (near[~apart].min() + far[~apart].max())
-    drawings = (draw(view, placement, chosen, references, tiles, backend) for chosen in (apart, ~apart))
+    places = {found: k for k, found in enumerate(bodies.materials)}
+    drawings = (draw(view, placement, chosen, references, places, tiles, backend) for chosen in (apart, ~apart))
     return Prepared(bodies, *drawings)
 
 
@@ -158,23 +161,39 @@ def arrange(scene: Scene, backend: Backend) -> Arrangement:
     if held is not None and held[0] is scene.bodies and held[1] is backend.xp:
         return cast(Arrangement, held[2])
     order = scene.by_rank()
-    shapes = [scene.shape_of(k) for k in order]
-    of_body = [material.resolve(b.material) for b in scene.bodies]
-    materials = tuple(dict.fromkeys(of_body))
-    places = {m: k for k, m in enumerate(materials)}
+    shapes = [with_contents(scene, k) for k in order]
+    of_body = [[material.resolve(spec) for spec in body.materials()] for body in scene.bodies]
+    materials = tuple(dict.fromkeys(found for several in of_body for found in several))
     rotations = rotation_matrix(np.array([scene.bodies[k].rotation_deg for k in order]).reshape(-1, 3))
     positions = np.array([scene.bodies[k].position_mm for k in order]).reshape(-1, 3)
     placement = place_bodies(shapes, rotations, positions, backend)
     alone = stand_alone(*placement.bounds) if shapes else np.zeros(0, bool)
-    sound = [
-        isinstance(s, Solid) or not crosses_itself(s, backend) if a else False
-        for s, a in zip(shapes, alone, strict=True)
-    ]
+    apart = np.array([
+        bool(lonely) and not (isinstance(shape, Mesh) and crosses_itself(shape, backend))
+        for shape, lonely in zip(shapes, alone, strict=True)
+    ], bool)  # fmt: skip
     found = Arrangement(
-        materials, np.array([places[of_body[k]] for k in order] or [0], np.int32),
-        np.array([0, *(k + 1 for k in order)], np.uint16), placement, np.array(sound, bool),
+        materials, rank_materials(shapes, apart, [materials.index(of_body[k][0]) if of_body[k] else 0 for k in order]),
+        np.array([0, *(k + 1 for k in order)], np.uint16), placement, apart,
     )  # fmt: skip
     scene.memo["arrangement"] = (scene.bodies, backend.xp, found)
+    return found
+
+
+def with_contents(scene: Scene, index: int) -> Solid | Mesh | tuple[Volume, Labels | Densities]:
+    """Shape of a body; that of a volume with what its values mean."""
+    body, shape = scene.bodies[index], scene.shape_of(index)
+    if isinstance(shape, Volume):
+        assert isinstance(body, VolumeBody)
+        return shape, body.contents()
+    return shape
+
+
+def rank_materials(shapes: Sequence[Any], apart: np.ndarray, places: list[int]) -> np.ndarray:
+    """Of each body by rank: the place of its material, or -1 - k for the volume k of those that may overlap."""
+    found = np.array(places or [0], np.int32)
+    volumes = [rank for rank, shape in enumerate(shapes) if isinstance(shape, tuple) and not apart[rank]]
+    found[volumes] = -1 - np.arange(len(volumes))
     return found
 
 

@@ -18,6 +18,7 @@ from xsim.sampling import Absorbed, absorb_scene, describe_rays, exposure_of
 from xsim.scene import Scene
 from xsim.scintillator import draw_light, light_kernel, spread_light
 from xsim.sensor import Readout, readout_of, record
+from xsim.volume import VolumeBody
 
 __all__ = ["Exposure", "Radiograph", "expose", "simulate"]
 
@@ -216,22 +217,26 @@ def derived_numbers(
 
 
 def describe_bodies(scene: Scene) -> list[dict[str, Any]]:
-    """Per body: label, name, kind, material, priority; of a mesh its file's hash and part; of a defect its place."""
+    """Per body: label, name, kind, material, priority; of a file its hash and part; of a defect its place."""
     described: list[dict[str, Any]] = []
+    kinds = {MeshBody: "mesh", VolumeBody: "volume"}
     for index, body in enumerate(scene.bodies):
         defect = scene.defect[index - len(scene.body)] if index >= len(scene.body) else None
-        kind = "mesh" if isinstance(body, MeshBody) else getattr(body, "shape", "")
+        kind = kinds.get(type(body)) or getattr(body, "shape", "")
+        several = body.materials()
         entry = {
             "label": index + 1,
             "name": scene.body_name(index),
             "class": "defect" if defect else kind,
-            "material": body.material,
+            "material": several[0] if len(several) == 1 else list(several),
             "priority": body.priority,
         }
         if isinstance(body, MeshBody):
             mesh = scene.mesh_of(body)
             entry["mesh_sha256"] = mesh.sha256
             entry |= {k: v for k, v in (("part", body.part), ("repaired", mesh.repaired)) if v}
+        if isinstance(body, VolumeBody):
+            entry["volume_sha256"] = scene.volume_of(body).sha256
         if defect:
             entry |= {"shape": kind, "inside": defect.inside, "position_mm": list(body.position_mm)}
         described.append(entry)

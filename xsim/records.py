@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xsim.backend import Backend
+from xsim.bricks import volume_record
 from xsim.clipping import SUBPIXELS, clip_faces, screen_positions
 from xsim.cluster import cluster_faces, group_faces
 from xsim.geometry import View, turned
-from xsim.kernel_arguments import address
+from xsim.kernel_arguments import VOLUME, address, fill_record
+from xsim.material import Material
 from xsim.mesh import Mesh
 from xsim.placement import Placement
 
@@ -65,7 +67,13 @@ class Drawing:
 
 
 def draw(
-    view: View, placement: Placement, chosen: np.ndarray, references: np.ndarray, tiles: Tiles, backend: Backend
+    view: View,
+    placement: Placement,
+    chosen: np.ndarray,
+    references: np.ndarray,
+    materials: Mapping[Material, int],
+    tiles: Tiles,
+    backend: Backend,
 ) -> Drawing:
     """Records and tile lists of some bodies, in ascending rank.
 
@@ -77,22 +85,25 @@ def draw(
         Which bodies.
     references : float64 [rank]
         Fraction of the way to the detector from which the depths of each are counted.
+    materials : mapping of Material to int
+        Place of each in the images of path lengths.
     tiles : Tiles
     backend : Backend
 
     """
     solids = solid_records(view, placement, chosen, references)
     surfaces, clusters, held = surface_records(view, placement, chosen, references, backend)
+    volumes, kept = volume_records(view, placement, chosen, references, materials, backend)
     records = {
         "solids": to_device(backend.xp, solids),
         "surfaces": to_device(backend.xp, surfaces),
         "surface_count": len(surfaces),
     }
-    arguments = dict(records)
+    arguments = {**records, "volumes": to_device(backend.xp, volumes), "volume_count": len(volumes)}
     for name, count, kinds in (("cluster", clusters, len(surfaces)), ("solid", len(solids), 0)):
         starts, entries = bin_by_tile({**records, "surface_count": kinds}, count, tiles, backend)
         arguments |= {f"{name}_starts": starts, f"{name}_list": entries}
-    return Drawing(arguments, [placement, held])
+    return Drawing(arguments, [placement, held, kept])
 
 
 def to_device(xp: Any, records: np.ndarray) -> Any:
@@ -123,6 +134,27 @@ def solid_records(view: View, placement: Placement, chosen: np.ndarray, referenc
     table["reference_fraction"] = references[ranks]
     table["window"] = view.pixel_windows(boxes_of(placement, ranks))
     return np.asarray(table)
+
+
+def volume_records(
+    view: View,
+    placement: Placement,
+    chosen: np.ndarray,
+    references: np.ndarray,
+    materials: Mapping[Material, int],
+    backend: Backend,
+) -> tuple[np.ndarray, list[Any]]:
+    """Records of volumes, and what they point to."""
+    some = [(rank, volume, contents) for rank, volume, contents in placement.volumes if chosen[rank]]
+    table, held = np.zeros(len(some), VOLUME), []
+    for k, (rank, volume, contents) in enumerate(some):
+        seen = view.seen_from(placement.rotations[rank], placement.positions_mm[rank])
+        record = volume_record(volume, contents, seen, materials, backend)
+        window = view.pixel_windows(boxes_of(placement, np.array([rank])))[0]
+        place = {"window": window, "reference_fraction": references[rank], "body": rank}
+        fill_record(table[k], {**record.fields, **place}, "volume")
+        held.append(record)
+    return table, held
 
 
 def surface_records(

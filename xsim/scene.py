@@ -22,6 +22,8 @@ from xsim.primitive import Solid
 from xsim.schema import StrictModel
 from xsim.source import Source
 from xsim.station import Geometry, panel
+from xsim.volume import Volume, VolumeBody
+from xsim.volume_io import load_volume
 from xsim.whereabouts import Reach, check_whereabouts
 
 __all__ = ["Body", "Scene"]
@@ -117,6 +119,8 @@ class Scene(StrictModel):
     def body_name(self, index: int) -> str:
         """Name of a body or defect; without one its mesh file, or "body 3" by its place in the scene."""
         body = self.body[index] if index < len(self.body) else self.bodies[index]
+        if isinstance(body, VolumeBody):
+            return body.name or body.title
         return body.name or (body.file_name if isinstance(body, MeshBody) else f"body {index + 1}")
 
     def by_rank(self) -> list[int]:
@@ -131,18 +135,23 @@ class Scene(StrictModel):
             self._meshes[key] = surface_of(body, self._directory)
         return self._meshes[key]
 
-    def shape_of(self, index: int) -> Solid | Mesh:
-        """What a body is made of: itself for an analytic solid, the surface of a mesh."""
+    def volume_of(self, body: VolumeBody) -> Volume:
+        """Voxels of a volume body, in its own frame."""
+        return load_volume(body, self._directory)
+
+    def shape_of(self, index: int) -> Solid | Mesh | Volume:
+        """What a body is made of: itself for an analytic solid, the surface of a mesh, the voxels of a volume."""
         return self._shape(self.bodies[index])
 
-    def _shape(self, body: Body) -> Solid | Mesh:
+    def _shape(self, body: Body) -> Solid | Mesh | Volume:
+        if isinstance(body, VolumeBody):
+            return self.volume_of(body)
         return body if isinstance(body, Solid) else self.mesh_of(body)
 
     def corners(self, body: Body) -> np.ndarray:
         """World points whose hull holds the body, float64 [point, 3] mm."""
-        if isinstance(body, Solid):
-            return body.bounds()
-        return body.to_world(self.mesh_of(body).corners)
+        shape = self._shape(body)
+        return shape.bounds() if isinstance(shape, Solid) else body.to_world(shape.corners)
 
     def check(self) -> None:
         """Refuse what cannot be simulated: unknown materials, unreadable meshes, a body around the source.
@@ -160,7 +169,8 @@ class Scene(StrictModel):
         self.source.photons()
         material.resolve(self.detector.scintillator.material)
         for index, body in enumerate(self.bodies):
-            material.resolve(body.material)
+            for spec in body.materials():
+                material.resolve(spec)
             check_whereabouts(self.view, self.reach(index))
         for (file, *_), mesh in {(key[0], mesh.repaired): mesh for key, mesh in self._meshes.items()}.items():
             if mesh.repaired:
@@ -172,17 +182,19 @@ class Scene(StrictModel):
         body = self.bodies[index]
         if isinstance(body, Solid):
             return Reach(self.body_name(index), body.bounds(), body.farthest, body.contains)
-        mesh = self.mesh_of(body)
-        corners = self.corners(body)
+        shape, corners = self._shape(body), self.corners(body)
+        assert not isinstance(shape, Solid)
+        points = shape.vertices if isinstance(shape, Mesh) else shape.corners
 
         def farthest(direction: np.ndarray) -> float:
-            return float((body.to_world(mesh.vertices) @ direction).max())
+            return float((body.to_world(points) @ direction).max())
 
         def contains(point_mm: np.ndarray) -> bool:
             boxed = bool(((corners.min(axis=0) < point_mm) & (point_mm < corners.max(axis=0))).all())
-            return boxed and mesh.contains(body.to_body(point_mm))
+            return boxed and shape.contains(body.to_body(point_mm))
 
-        return Reach(self.body_name(index), corners, farthest, contains, "; is its mesh_unit right?")
+        hint = "; is its mesh_unit right?" if isinstance(body, MeshBody) else ""
+        return Reach(self.body_name(index), corners, farthest, contains, hint)
 
     def warn(self) -> None:
         """Warn of bodies that no ray of the detector can meet, and of a line scan that draws circles as ellipses."""
