@@ -64,7 +64,8 @@ def save_raw(folder: Path, voxels: np.ndarray) -> dict[str, Any]:
     (folder / "scan.raw").write_bytes(b"\1" * 24 + voxels.tobytes())
     size = voxels.shape[::-1]
     return {
-        "volume": "scan.raw", "size_voxels": size, "voxel_type": voxels.dtype.str, "offset_bytes": 24, "voxel_mm": EDGES,
+        "volume": "scan.raw", "size_voxels": size, "voxel_type": voxels.dtype.str, "offset_bytes": 24,
+        "voxel_mm": EDGES,
     }  # fmt: skip
 
 
