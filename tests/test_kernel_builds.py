@@ -16,9 +16,9 @@ import pytest
 
 from xsim.backend import ARGUMENTS, CUDA_OPTIONS, get_backend, kernel_source
 
-# Double on purpose: vertices are projected, planes of triangles made, analytic solids intersected and rays in voxels
-# placed in double, all inside the kernels that meet both. Their float part, the edges and depths of a triangle, is checked
-# apart by PROBE.
+# Double on purpose: vertices are projected, planes of triangles made, analytic solids intersected and rays placed in
+# voxels in double, all inside the kernels that meet both. Their float part, the edges and depths of a triangle, is
+# checked apart by PROBE.
 DOUBLE_KERNELS = {
     "project_vertices", "count_crossings", "fill_crossings", "sum_lengths", "resolve_overlaps", "project_volume",
 }  # fmt: skip
