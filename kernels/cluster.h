@@ -19,7 +19,7 @@ struct ClusterSetup {
 XSIM_FN bool set_up_outlines(ClusterSetup& u, const Surface& s, i64 cluster, const Window& tile) {
   const i32 flat_extent = s.flat_extent;
   i32 any = 0;
-  XSIM_INDEPENDENT
+  XSIM_LANE_LOOP
   for (i32 k = 0; k < CLUSTER; ++k) {
     Outline t = outline_of(s, cluster, k);
     const Window whole = window_of(t), w = meet(whole, tile);
@@ -45,7 +45,7 @@ XSIM_FN bool set_up_outlines(ClusterSetup& u, const Surface& s, i64 cluster, con
 }
 
 XSIM_FN void set_up_planes(ClusterSetup& u, const Surface& s, i64 cluster) {
-  XSIM_INDEPENDENT
+  XSIM_LANE_LOOP
   for (i32 k = 0; k < CLUSTER; ++k) {
     const Plane p = flat_plane_of(s, cluster, k, u.column[k], u.row[k]);
     for (int n = 0; n < 3; ++n) {
@@ -54,7 +54,7 @@ XSIM_FN void set_up_planes(ClusterSetup& u, const Surface& s, i64 cluster) {
     }
     u.edge_on[k] = p.edge_on;
   }
-  XSIM_INDEPENDENT
+  XSIM_LANE_LOOP
   for (i32 k = 0; k < CLUSTER; ++k) limit_depths(s, cluster, k, u.nearest[k], u.farthest[k]);
 }
 
@@ -63,7 +63,7 @@ XSIM_FN void set_up_edges(ClusterSetup& u) {
   const i64 bias = (i64)1 << 50;  // a logical shift does for an arithmetic one
   for (int k = 0; k < 3; ++k) {
     const int next = k == 2 ? 0 : k + 1;
-    XSIM_INDEPENDENT
+    XSIM_LANE_LOOP
     for (i32 m = 0; m < CLUSTER; ++m) {
       const i32 dx = u.x[next][m] - u.x[k][m], dy = u.y[next][m] - u.y[k][m];
       const i32 down = u.row0[m] * SUBPIXELS - u.y[k][m], right = u.column0[m] * SUBPIXELS - u.x[k][m];
@@ -87,7 +87,7 @@ template <class Sink> XSIM_FN void draw_strip(const ClusterSetup& u, i32 strip, 
   const float down = (float)(u.row0[m] + row - plane.row);
   i32 inside[STRIP_COLUMNS];
   float depth[STRIP_COLUMNS];
-  XSIM_INDEPENDENT
+  XSIM_LANE_LOOP
   for (i32 k = 0; k < STRIP_COLUMNS; ++k) {
     inside[k] = (((e0 + k * s0) | (e1 + k * s1) | (e2 + k * s2)) >= 0) & (k <= left);
     depth[k] = depth_of(plane, 1.0f, (float)(right + k), down);

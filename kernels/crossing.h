@@ -66,7 +66,7 @@ struct SumSink {
   template <i32 SPAN> XSIM_METHOD void span(i64 pixel, const i32* inside, const float* depth, i32, i32 step) const {
     float* sums = scratch.sums + pixel;
     i32* balances = scratch.balances + pixel;
-    XSIM_INDEPENDENT
+    XSIM_LANE_LOOP
     for (i32 k = 0; k < SPAN; ++k) {  // rows of the scratch are a span longer than the tile's
       const float signed_depth = step > 0 ? -depth[k] : depth[k];
       sums[k] += inside[k] ? signed_depth : 0.0f;

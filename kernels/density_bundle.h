@@ -1,5 +1,5 @@
 // Neighbouring rays through a density volume together, slab by slab: they share lines of memory and steps over bricks.
-// The samples are those of single rays; only the order of their sum differs.
+// Bit for bit what single rays give.
 #pragma once
 #include "density_volume.h"
 
@@ -9,107 +9,112 @@ const i32 BUNDLE = 8;
 // lies between its neighbours in every slab.
 struct Bundle {
   VolumeRay first, last;
-  double begin[BUNDLE], end[BUNDLE], full_slab[BUNDLE];
-  double main_origin[BUNDLE], u_origin[BUNDLE], v_origin[BUNDLE], u_slope[BUNDLE], v_slope[BUNDLE];
-  i32 from, to;  // slabs [from, to)
+  double begin[BUNDLE], end[BUNDLE], slab[BUNDLE];
+  Samples u[BUNDLE], v[BUNDLE];
+  i32 from, to;              // slabs [from, to) that some ray meets
+  i32 full_from, full_to;    // slabs that all rays meet from end to end
 };
 
 XSIM_FN bool same_main_axis(const VolumeRay& a, const VolumeRay& b) {
   return a.main.stride == b.main.stride && (a.main.direction > 0.0) == (b.main.direction > 0.0);
 }
 
+XSIM_FN void widen(Bundle& bundle, const VolumeRay& ray) {
+  const i32 begin = (i32)ray.begin, end = (i32)ray.end;
+  const i32 stop = end + (i32)((double)end < ray.end), whole = begin + (i32)((double)begin < ray.begin);
+  const bool is_first = bundle.to == 0;
+  if (is_first) bundle.first = ray;
+  bundle.last = ray;
+  bundle.from = is_first ? begin : smaller(bundle.from, begin);
+  bundle.to = larger(bundle.to, stop);
+  bundle.full_from = larger(bundle.full_from, whole);
+  bundle.full_to = smaller(bundle.full_to, end);
+}
+
 // Bundle of `count` pixels from a column on; false where they are to be followed one by one. None of them meets the
-// box where to <= from.
+// box where to is 0.
 XSIM_FN bool make_bundle(const Volume& volume, i32 column, i32 row, i32 count, Bundle& bundle) {
-  bundle.from = 0;
-  bundle.to = 0;
+  bundle.from = bundle.to = bundle.full_from = 0;
+  bundle.full_to = 0x7FFFFFFF;
+  XSIM_LANE_LOOP
   for (i32 l = 0; l < BUNDLE; ++l) {
     const VolumeRay ray = volume_ray(volume, column + smaller(l, count - 1), row, 0.0, 1e300);
-    if (l > 0 && !same_main_axis(ray, bundle.last)) return false;
-    const bool met = ray.end > ray.begin;
-    if (met && bundle.to == 0) bundle.first = ray;
-    if (met || bundle.to == 0) bundle.last = ray;
-    if (met) {
-      const i32 begin = (i32)ray.begin, end = (i32)ray.end + 1;
-      bundle.from = bundle.to == 0 ? begin : smaller(bundle.from, begin);
-      bundle.to = smaller(larger(bundle.to, end), ray.main.size);
-    }
+    if (l == 0) bundle.first = ray;
+    if (!same_main_axis(ray, bundle.first)) return false;
+    if (ray.end > ray.begin) widen(bundle, ray);
+    else bundle.full_to = 0;
     bundle.begin[l] = ray.begin;
     bundle.end[l] = ray.end;
-    bundle.full_slab[l] = magnitude(ray.main.inverse);
-    bundle.main_origin[l] = ray.main.origin;
-    bundle.u_origin[l] = ray.u.origin;
-    bundle.v_origin[l] = ray.v.origin;
-    bundle.u_slope[l] = ray.main.inverse * ray.u.direction;
-    bundle.v_slope[l] = ray.main.inverse * ray.v.direction;
+    bundle.slab[l] = magnitude(ray.main.inverse);
+    bundle.u[l] = u_samples(ray);
+    bundle.v[l] = v_samples(ray);
   }
   return true;
 }
 
-template <i32 HINGES> struct BundleSums { float sums[HINGES][BUNDLE]; };
+template <i32 HINGES> struct BundleSums { double sums[HINGES][BUNDLE]; };
 
-// Where the rays are in the middle of slab k, from a whole voxel on.
-struct BundleBlock {
-  float u[BUNDLE], v[BUNDLE], u_slope[BUNDLE], v_slope[BUNDLE], low[BUNDLE], high[BUNDLE];
-  i32 u_base, v_base;
+// Places of the samples in one slab on one axis, in two words each, so that all lanes have the width of a float.
+struct BundlePlaces {
+  i32 whole[BUNDLE], whole_step[BUNDLE];
+  u32 part[BUNDLE], part_step[BUNDLE];
 };
 
-XSIM_FN void place_block(const Bundle& bundle, i32 k, BundleBlock& block) {
-  const double s = (double)k + 0.5;
-  const double u0 = larger(u_at(bundle.first, s), 0.0), v0 = larger(v_at(bundle.first, s), 0.0);
-  block.u_base = (i32)smaller(u0, (double)bundle.first.u.size);
-  block.v_base = (i32)smaller(v0, (double)bundle.first.v.size);
-  const double u_base = (double)block.u_base + 0.5, v_base = (double)block.v_base + 0.5;
+XSIM_FN void place_in(const Samples* samples, i64 k, BundlePlaces& places) {
+  XSIM_LANE_LOOP
   for (i32 l = 0; l < BUNDLE; ++l) {
-    const double way = s - bundle.main_origin[l];
-    block.u[l] = (float)(bundle.u_origin[l] + way * bundle.u_slope[l] - u_base);
-    block.v[l] = (float)(bundle.v_origin[l] + way * bundle.v_slope[l] - v_base);
-    block.u_slope[l] = (float)bundle.u_slope[l];
-    block.v_slope[l] = (float)bundle.v_slope[l];
-    block.low[l] = (float)(bundle.begin[l] - (double)k);
-    block.high[l] = (float)(bundle.end[l] - (double)k);
+    const i64 at = samples[l].at + k * samples[l].step, step = samples[l].step;
+    places.whole[l] = (i32)(at >> 32);
+    places.part[l] = (u32)at;
+    places.whole_step[l] = (i32)(step >> 32);
+    places.part_step[l] = (u32)step;
+  }
+}
+XSIM_FN void next_slab(BundlePlaces& places) {
+  XSIM_LANE_LOOP
+  for (i32 l = 0; l < BUNDLE; ++l) {
+    const u32 part = places.part[l] + places.part_step[l];
+    places.whole[l] += places.whole_step[l] + (i32)(part < places.part_step[l]);
+    places.part[l] = part;
   }
 }
 
-// Bounds of a sample on one of the other axes, counted from the base.
-struct SampleAxis { float low, high, last; };
-XSIM_FN SampleAxis sample_axis(i32 base, i32 size) {
-  return {(float)-base, (float)(size - 1 - base), (float)(larger(size - 2, 0) - base)};
-}
-
 template <class Voxel, class Offset, i32 HINGES>
-XSIM_FN void sample_block(const Volume& volume, const Bundle& bundle, i32 k, i32 slabs, BundleSums<HINGES>& sums) {
-  BundleBlock block;
-  place_block(bundle, k, block);
-  const VolumeAxis &main = bundle.first.main, &u = bundle.first.u, &v = bundle.first.v;
-  const SampleAxis au = sample_axis(block.u_base, u.size), av = sample_axis(block.v_base, v.size);
-  const Voxel* corner = (const Voxel*)volume.voxels;
-  i64 at = k * main.stride + block.u_base * u.stride + block.v_base * v.stride;
-  const i64 across = u.size > 1 ? u.stride : 0, down = v.size > 1 ? v.stride : 0;
-  const Offset u_stride = (Offset)u.stride, v_stride = (Offset)v.stride;
+XSIM_FN void sample_slab(const Volume& volume, const Bundle& bundle, i32 k, const BundlePlaces& u_places,
+                         const BundlePlaces& v_places, BundleSums<HINGES>& sums) {
+  const VolumeAxis &u = bundle.first.u, &v = bundle.first.v;
   const i32 hinges = HINGES == 1 ? 1 : volume.hinge_count;
-  for (i32 j = 0; j < slabs; ++j, at += main.stride) {
-    float wu[BUNDLE], wv[BUNDLE], values[BUNDLE], weights[BUNDLE];
-    Offset offsets[BUNDLE];
-    const float fj = (float)j;
-    for (i32 l = 0; l < BUNDLE; ++l) {
-      const float pu = smaller(larger(block.u[l] + fj * block.u_slope[l], au.low), au.high);
-      const float pv = smaller(larger(block.v[l] + fj * block.v_slope[l], av.low), av.high);
-      const i32 iu = floor_to_int(smaller(pu, au.last)), iv = floor_to_int(smaller(pv, av.last));
-      wu[l] = pu - (float)iu;
-      wv[l] = pv - (float)iv;
-      offsets[l] = iu * u_stride + iv * v_stride;
-      weights[l] = larger(smaller(fj + 1.0f, block.high[l]) - larger(fj, block.low[l]), 0.0f);
-    }
-    for (i32 l = 0; l < BUNDLE; ++l) {
-      const Voxel* p = corner + (at + offsets[l]);
-      const float a = value_of(p[0]), b = value_of(p[across]), c = value_of(p[down]), d = value_of(p[across + down]);
-      const float upper = a + wu[l] * (b - a), lower = c + wu[l] * (d - c);
-      values[l] = upper + wv[l] * (lower - upper);
-    }
-    for (i32 h = 0; h < hinges; ++h) {
-      const Hinge hinge = volume.hinges[h];
-      for (i32 l = 0; l < BUNDLE; ++l) sums.sums[h][l] += weights[l] * hinge_share(hinge, values[l]);
+  const Steps steps = steps_of(bundle.first);
+  const Voxel* corner = (const Voxel*)volume.voxels + k * bundle.first.main.stride;
+  const Voxel *across = corner + steps.across, *down = corner + steps.down, *both = down + steps.across;
+  const Offset u_stride = (Offset)u.stride, v_stride = (Offset)v.stride;
+  const i32 u_size = u.size, v_size = v.size;
+  float values[BUNDLE], u_weight[BUNDLE], v_weight[BUNDLE];
+  Offset offset[BUNDLE];
+  XSIM_LANE_LOOP
+  for (i32 l = 0; l < BUNDLE; ++l) {
+    const Neighbours nu = neighbours_of(u_places.whole[l], u_places.part[l], u_size);
+    const Neighbours nv = neighbours_of(v_places.whole[l], v_places.part[l], v_size);
+    offset[l] = nu.index * u_stride + nv.index * v_stride;
+    u_weight[l] = nu.weight;
+    v_weight[l] = nv.weight;
+  }
+  XSIM_LANE_LOOP
+  for (i32 l = 0; l < BUNDLE; ++l) {
+    const Offset at = offset[l];
+    const float a = value_of(corner[at]), b = value_of(across[at]), c = value_of(down[at]), d = value_of(both[at]);
+    values[l] = bilinear(a, b, c, d, u_weight[l], v_weight[l]);
+  }
+  const bool full = k >= bundle.full_from && k < bundle.full_to;
+  for (i32 h = 0; h < hinges; ++h) {
+    const Hinge hinge = volume.hinges[h];
+    if (full) {
+      XSIM_LANE_LOOP
+      for (i32 l = 0; l < BUNDLE; ++l) sums.sums[h][l] += on_grid(hinge_share(hinge, values[l]));
+    } else {
+      XSIM_LANE_LOOP
+      for (i32 l = 0; l < BUNDLE; ++l)
+        sums.sums[h][l] += on_grid(slab_weight(bundle.begin[l], bundle.end[l], k) * hinge_share(hinge, values[l]));
     }
   }
 }
@@ -125,21 +130,21 @@ XSIM_FN i32 shared_region(const Volume& volume, const Bundle& bundle, i32 k, i64
   const i32 du = voxel_at(bu, a.u.size), dv = voxel_at(bv, a.v.size);
   if (du < region.u_low || du >= region.u_high || dv < region.v_low || dv >= region.v_high) return 0;
   at = k * a.main.stride + cu * a.u.stride + cv * a.v.stride;
-  const i32 n = smaller(slabs_within(a, region, k, au, av), slabs_within(b, region, k, bu, bv)) + 1;
-  return larger(smaller(n, region.main_high - k), 1);
+  return smaller(region_slabs(a, region, k, au, av), region_slabs(b, region, k, bu, bv));
 }
 
 template <i32 HINGES>
-XSIM_FN void add_region(const Volume& volume, const Bundle& bundle, i32 k, i32 slabs, i64 at, BundleSums<HINGES>& sums) {
+XSIM_FN void add_region(const Volume& volume, const Bundle& bundle, i32 k, i32 to, i64 at, BundleSums<HINGES>& sums) {
   const i32 hinges = HINGES == 1 ? 1 : volume.hinge_count;
   const float value = voxel_value(volume, at);
-  float weights[BUNDLE];
-  for (i32 l = 0; l < BUNDLE; ++l)
-    weights[l] = (float)larger(smaller((double)(k + slabs), bundle.end[l]) - larger((double)k, bundle.begin[l]), 0.0);
+  const bool full = k >= bundle.full_from && to <= bundle.full_to;
   for (i32 h = 0; h < hinges; ++h) {
     const float share = hinge_share(volume.hinges[h], value);
-    if (share > 0.0f)
-      for (i32 l = 0; l < BUNDLE; ++l) sums.sums[h][l] += weights[l] * share;
+    if (share == 0.0f) continue;
+    const double whole = (double)(to - k) * on_grid(share);
+    XSIM_LANE_LOOP
+    for (i32 l = 0; l < BUNDLE; ++l)
+      sums.sums[h][l] += full ? whole : region_sum(bundle.begin[l], bundle.end[l], k, to, share);
   }
 }
 
@@ -149,13 +154,18 @@ XSIM_FN void sum_bundle(const Volume& volume, const Bundle& bundle, BundleSums<H
     i64 at = 0;
     const i32 skipped = smaller(shared_region(volume, bundle, k, at), bundle.to - k);
     if (skipped > 0) {
-      add_region(volume, bundle, k, skipped, at, sums);
+      add_region(volume, bundle, k, k + skipped, at, sums);
       k += skipped;
       continue;
     }
-    const i32 slabs = smaller(SLABS, bundle.to - k);
-    sample_block<Voxel, Offset>(volume, bundle, k, slabs, sums);
-    k += slabs;
+    BundlePlaces u, v;
+    place_in(bundle.u, k, u);
+    place_in(bundle.v, k, v);
+    for (const i32 stop = smaller(k + SLABS, bundle.to); k < stop; ++k) {
+      sample_slab<Voxel, Offset>(volume, bundle, k, u, v, sums);
+      next_slab(u);
+      next_slab(v);
+    }
   }
 }
 
@@ -172,7 +182,8 @@ XSIM_FN void walk_bundle(const Volume& volume, const Bundle& bundle, i32 count, 
   BundleSums<HINGES> sums;
   const i32 hinges = HINGES == 1 ? 1 : volume.hinge_count;
   for (i32 h = 0; h < hinges; ++h)
-    for (i32 l = 0; l < BUNDLE; ++l) sums.sums[h][l] = 0.0f;
+    XSIM_LANE_LOOP
+    for (i32 l = 0; l < BUNDLE; ++l) sums.sums[h][l] = 0.0;
   switch (volume.voxel_type) {
     case VOXEL_U8: sum_bundle<u8>(volume, bundle, sums); break;
     case VOXEL_U16: sum_bundle<u16>(volume, bundle, sums); break;
@@ -180,12 +191,10 @@ XSIM_FN void walk_bundle(const Volume& volume, const Bundle& bundle, i32 count, 
     case VOXEL_F16: sum_bundle<Half>(volume, bundle, sums); break;
     default: sum_bundle<float>(volume, bundle, sums);
   }
-  for (i32 e = 0; e < volume.entry_count; ++e) {
-    const float* densities = volume.densities + e * (1 + hinges);
+  for (i32 e = 0; e < volume.entry_count; ++e)
     for (i32 l = 0; l < count; ++l) {
-      float sum = densities[0] * (float)(bundle.end[l] - bundle.begin[l]);
-      for (i32 h = 0; h < hinges; ++h) sum += densities[1 + h] * sums.sums[h][l];
-      if (sum > 0.0f) sink.give(l, volume.entry_materials[e], sum * (float)bundle.full_slab[l]);
+      const double slabs = bundle.end[l] - bundle.begin[l];
+      const float share = density_share<HINGES>(volume, e, slabs, bundle.slab[l], sums.sums[0] + l, BUNDLE);
+      if (share > 0.0f) sink.give(l, volume.entry_materials[e], share);
     }
-  }
 }

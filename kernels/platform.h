@@ -24,6 +24,7 @@ typedef unsigned long long u64;
 #define XSIM_LANES 1
 #define XSIM_SPAN 1
 #define XSIM_INDEPENDENT
+#define XSIM_LANE_LOOP
 XSIM_FN float square_root(float x) { return sqrtf(x); }
 XSIM_FN double square_root(double x) { return sqrt(x); }
 XSIM_FN u32 bits_of(float x) { return __float_as_uint(x); }
@@ -49,7 +50,9 @@ XSIM_FN float float_of(u32 x) { return __uint_as_float(x); }
 // Neighbouring pixels of a row that a triangle is tested against together.
 #define XSIM_SPAN 16
 // Before a loop whose arrays do not overlap.
-#define XSIM_INDEPENDENT _Pragma("GCC ivdep") _Pragma("GCC unroll 1")
+#define XSIM_INDEPENDENT _Pragma("GCC ivdep")
+// Before a short loop over lanes, which would else be unrolled before it could become vectors.
+#define XSIM_LANE_LOOP _Pragma("GCC ivdep") _Pragma("GCC unroll 1")
 XSIM_FN float square_root(float x) { return __builtin_sqrtf(x); }
 XSIM_FN double square_root(double x) { return __builtin_sqrt(x); }
 XSIM_FN u32 bits_of(float x) { u32 b; __builtin_memcpy(&b, &x, sizeof b); return b; }

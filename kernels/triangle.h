@@ -76,7 +76,7 @@ template <bool PARALLEL> XSIM_FN bool project_range(const Surface& s, i64 begin,
   float* depths = s.depths;
   const double near = s.near_fraction, reference = s.reference_fraction;
   i32 any = 0;
-  XSIM_INDEPENDENT
+  XSIM_LANE_LOOP
   for (i64 k = begin; k < end; ++k) {
     const double* v = vertices + 3 * k;
     const Vec3d p = project(h, {v[0], v[1], v[2]});

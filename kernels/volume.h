@@ -69,18 +69,19 @@ XSIM_FN VolumeRay volume_ray(const Volume& volume, i32 column, i32 row, double f
                    volume_axis(o.y, d.y, ny, nx, bx), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
   if (magnitude(d.x) > magnitude(ray.main.direction)) exchange(ray.main, ray.u);
   if (magnitude(d.y) > magnitude(ray.main.direction)) exchange(ray.main, ray.v);
-  double enter = f0, leave = f1;
-  clip_to_axis(ray.main, enter, leave);
-  clip_to_axis(ray.u, enter, leave);
-  clip_to_axis(ray.v, enter, leave);
-  if (!(leave > enter) || ray.main.direction == 0.0) return ray;
-  const double a = ray.main.origin + enter * ray.main.direction, b = ray.main.origin + leave * ray.main.direction;
-  ray.begin = larger(smaller(a, b), 0.0);
-  ray.end = smaller(larger(a, b), (double)ray.main.size);
+  if (ray.main.direction == 0.0) return ray;
   ray.u_slope = ray.u.direction * ray.main.inverse;
   ray.v_slope = ray.v.direction * ray.main.inverse;
   ray.u_run = ray.main.direction * ray.u.inverse;
   ray.v_run = ray.main.direction * ray.v.inverse;
+  double enter = f0, leave = f1;
+  clip_to_axis(ray.main, enter, leave);
+  clip_to_axis(ray.u, enter, leave);
+  clip_to_axis(ray.v, enter, leave);
+  if (!(leave > enter)) return ray;
+  const double a = ray.main.origin + enter * ray.main.direction, b = ray.main.origin + leave * ray.main.direction;
+  ray.begin = larger(smaller(a, b), 0.0);
+  ray.end = smaller(larger(a, b), (double)ray.main.size);
   return ray;
 }
 

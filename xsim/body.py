@@ -32,7 +32,7 @@ def check_shape(table: Any) -> None:
         return
     shape = table.get("shape")
     if shape is None:
-        raise ValueError(f"a body has no shape, mesh or volume (it needs one) use shape = one of {', '.join(SHAPES)}")
+        raise ValueError(f"a body has no shape and no mesh or volume (it needs one) use one of {', '.join(SHAPES)}")
     if shape not in SHAPES:
         near = nearest_names(str(shape), SHAPES, 1)
         raise ValueError(f"unknown shape {shape!r} (did you mean {near[0] if near else ' or '.join(SHAPES)!r}?)")

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import tifffile
-import zarr
 
 from xsim.errors import OutOfMemoryError, VolumeError, one_line
 from xsim.memory import GIB, guarded, require_memory
@@ -277,6 +276,8 @@ def read_tiff_folder(path: Path, body: VolumeBody) -> Grid:
 
 def read_zarr(path: Path, body: VolumeBody) -> Grid:
     """A zarr array, as a folder or zipped."""
+    import zarr
+
     store: Any = zarr.storage.ZipStore(path, mode="r") if path.is_file() else path
     array: Any = zarr.open_array(store, mode="r")
     needed = array.size * array.dtype.itemsize
