@@ -21,7 +21,7 @@ def signal_work(scene: xsim.Scene, machine: Backend) -> Callable[[], np.ndarray]
     weights = beam_weights(scene, view, 1.0)
 
     def work() -> np.ndarray:
-        return machine.to_numpy(expected_signal(scene, view, weights, machine, variance=False).signal)
+        return machine.to_numpy(expected_signal(scene, view, weights, machine, variance=False, labels=False).signal)
 
     return work
 

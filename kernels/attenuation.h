@@ -22,21 +22,41 @@ XSIM_FN u64 materials_met(const float* lengths, i64 stride, i32 materials, i32 c
   return met;
 }
 
-// Signal and variance of up to XSIM_LANES neighbouring pixels; lengths [material] are `stride` apart.
-XSIM_FN void integrate_spectrum(const Beam& beam, const float* lengths, i64 stride, i32 count, float* signal, float* variance) {
-  const u64 met = materials_met(lengths, stride, beam.materials, count);
-  for (i32 k = 0; k < XSIM_LANES; ++k) signal[k] = variance[k] = 0.0f;
+// What is left of the beam behind two materials, the sums kept apart from what is read.
+template <bool VARIANCE>
+XSIM_FN void attenuate_two(const Beam& beam, const float* one, const float* other, i32 a, i32 b, float* signal, float* variance) {
+  for (i32 e = 0; e < beam.energies; ++e) {
+    const float* mu = beam.attenuation + (i64)e * beam.materials;
+    const float mu_a = mu[a], mu_b = mu[b], w1 = beam.signal_weights[e], w2 = beam.variance_weights[e];
+    XSIM_LANE_LOOP
+    for (i32 k = 0; k < XSIM_LANES; ++k) {
+      const float transmission = power_of_half(mu_a * one[k] + mu_b * other[k]);
+      signal[k] += w1 * transmission;
+      if (VARIANCE) variance[k] += w2 * transmission;
+    }
+  }
+}
+
+template <bool VARIANCE>
+XSIM_FN void attenuate_one(const Beam& beam, const float* length, i32 material, float* signal, float* variance) {
+  for (i32 e = 0; e < beam.energies; ++e) {
+    const float mu = beam.attenuation[(i64)e * beam.materials + material];
+    const float w1 = beam.signal_weights[e], w2 = beam.variance_weights[e];
+    XSIM_LANE_LOOP
+    for (i32 k = 0; k < XSIM_LANES; ++k) {
+      const float transmission = power_of_half(mu * length[k]);
+      signal[k] += w1 * transmission;
+      if (VARIANCE) variance[k] += w2 * transmission;
+    }
+  }
+}
+
+// Behind any number of materials, those of them that are met.
+XSIM_FN void attenuate_many(const Beam& beam, const float* lengths, i64 stride, u64 met, float* signal, float* variance) {
   float depth[XSIM_LANES];
   for (i32 e = 0; e < beam.energies; ++e) {
     const float* mu = beam.attenuation + (i64)e * beam.materials;
     const float w1 = beam.signal_weights[e], w2 = beam.variance_weights[e];
-    if (met == 0) {  // nothing before the detector
-      for (i32 k = 0; k < XSIM_LANES; ++k) {
-        signal[k] += w1;
-        variance[k] += w2;
-      }
-      continue;
-    }
     for (i32 k = 0; k < XSIM_LANES; ++k) depth[k] = 0.0f;
     for (i32 m = 0; m < beam.materials; ++m) {
       if (m < 64 && (met >> m & 1) == 0) continue;
@@ -48,5 +68,38 @@ XSIM_FN void integrate_spectrum(const Beam& beam, const float* lengths, i64 stri
       signal[k] += w1 * transmission;
       variance[k] += w2 * transmission;
     }
+  }
+}
+
+XSIM_FN void add_open_beam(const Beam& beam, float* signal, float* variance) {
+  float s = 0.0f, v = 0.0f;
+  for (i32 e = 0; e < beam.energies; ++e) {
+    s += beam.signal_weights[e];
+    v += beam.variance_weights[e];
+  }
+  for (i32 k = 0; k < XSIM_LANES; ++k) {
+    signal[k] = s;
+    variance[k] = v;
+  }
+}
+
+// Signal and variance of up to XSIM_LANES neighbouring pixels; lengths [material] are `stride` apart.
+XSIM_FN void integrate_spectrum(const Beam& beam, const float* lengths, i64 stride, i32 count, bool with_variance,
+                                float* signal, float* variance) {
+  const u64 met = materials_met(lengths, stride, beam.materials, count);
+  for (i32 k = 0; k < XSIM_LANES; ++k) signal[k] = variance[k] = 0.0f;
+  const i32 a = first_bit(met);
+  const u64 rest = a < 64 ? met & (met - 1) : 0;
+  const i32 b = first_bit(rest);
+  if (met == 0) {
+    add_open_beam(beam, signal, variance);
+  } else if (rest == 0) {
+    if (with_variance) attenuate_one<true>(beam, lengths + a * stride, a, signal, variance);
+    else attenuate_one<false>(beam, lengths + a * stride, a, signal, variance);
+  } else if ((rest & (rest - 1)) == 0) {
+    if (with_variance) attenuate_two<true>(beam, lengths + a * stride, lengths + b * stride, a, b, signal, variance);
+    else attenuate_two<false>(beam, lengths + a * stride, lengths + b * stride, a, b, signal, variance);
+  } else {
+    attenuate_many(beam, lengths, stride, met, signal, variance);
   }
 }

@@ -4,13 +4,14 @@
 #include "raster.h"
 
 const i32 STRIP_COLUMNS = 8, STRIP_ROWS = 8;  // a triangle no larger than this is drawn in strips
+const i32 SPECK = 3;                          // one no larger than this in either direction is tested pixel by pixel
 
 // Of every triangle of a cluster, one array a field, so that a compiler fills vectors.
 struct ClusterSetup {
   i32 x[3][CLUSTER], y[3][CLUSTER], turned[CLUSTER], drawn[CLUSTER];
   i32 column0[CLUSTER], row0[CLUSTER], column1[CLUSTER], row1[CLUSTER];  // pixels of the tile
   i32 column[CLUSTER], row[CLUSTER];                                     // first pixel of the triangle
-  i32 small[CLUSTER], edge_on[CLUSTER];
+  i32 small[CLUSTER], speck[CLUSTER], edge_on[CLUSTER];
   float n[3][CLUSTER], b[3][CLUSTER], nearest[CLUSTER], farthest[CLUSTER];
   i32 value[3][CLUSTER], column_step[3][CLUSTER], row_step[3][CLUSTER];  // edge functions shifted right, of small ones
 };
@@ -38,6 +39,7 @@ XSIM_FN bool set_up_outlines(ClusterSetup& u, const Surface& s, i64 cluster, con
     const Extent extent = extent_of(t);
     u.small[k] = (i32)(whole.column1 - whole.column0 < STRIP_COLUMNS) & (i32)(whole.row1 - whole.row0 < STRIP_ROWS) &
                  (i32)(larger(extent.across, extent.down) <= flat_extent);
+    u.speck[k] = u.small[k] & (i32)(whole.column1 - whole.column0 < SPECK) & (i32)(whole.row1 - whole.row0 < SPECK);
     u.drawn[k] = (i32)has_area & (i32)(w.column1 >= w.column0) & (i32)(w.row1 >= w.row0);
     any |= u.drawn[k];
   }
@@ -97,12 +99,58 @@ template <class Sink> XSIM_FN void draw_strip(const ClusterSetup& u, i32 strip, 
                                     smaller(left + 1, STRIP_COLUMNS), step);
 }
 
+// Bit dx + 4 * dy of a triangle: it covers that pixel of its window. The pixels' depths, [pixel, triangle].
+XSIM_FN void test_specks(const ClusterSetup& u, i32* hits, float depths[][CLUSTER]) {
+  for (i32 k = 0; k < CLUSTER; ++k) hits[k] = 0;
+  for (i32 dy = 0; dy < SPECK; ++dy)
+    for (i32 dx = 0; dx < SPECK; ++dx) {
+      float* depth = depths[dx + 4 * dy];
+      XSIM_LANE_LOOP
+      for (i32 k = 0; k < CLUSTER; ++k) {
+        const i32 a = u.value[0][k] + dx * u.column_step[0][k] + dy * u.row_step[0][k];
+        const i32 b = u.value[1][k] + dx * u.column_step[1][k] + dy * u.row_step[1][k];
+        const i32 c = u.value[2][k] + dx * u.column_step[2][k] + dy * u.row_step[2][k];
+        const i32 inside = (i32)((a | b | c) >= 0) & (i32)(u.column0[k] + dx <= u.column1[k]) &
+                           (i32)(u.row0[k] + dy <= u.row1[k]) & u.drawn[k];
+        hits[k] |= inside << (dx + 4 * dy);
+        const Plane plane = {{u.n[0][k], u.n[1][k], u.n[2][k]}, {u.b[0][k], u.b[1][k], u.b[2][k]},
+                             u.nearest[k], u.farthest[k], u.column[k], u.row[k], false};
+        depth[k] = depth_of(plane, 1.0f, (float)(u.column0[k] + dx - u.column[k]), (float)(u.row0[k] + dy - u.row[k]));
+      }
+    }
+}
+
+// A cluster of triangles of a few pixels each.
+template <class Sink> XSIM_FN void draw_specks(const ClusterSetup& u, float handedness, const Sink& sink) {
+  i32 hits[CLUSTER];
+  float depths[4 * SPECK][CLUSTER];
+  test_specks(u, hits, depths);
+  for (i32 first = 0; first < CLUSTER; first += 4) {
+    u64 bits = (u64)hits[first] | (u64)hits[first + 1] << 16 | (u64)hits[first + 2] << 32 | (u64)hits[first + 3] << 48;
+    for (; bits; bits &= bits - 1) {
+      const i32 bit = first_bit(bits), m = first + bit / 16, n = bit % 16;
+      const i32 step = (u.turned[m] != 0) == (handedness > 0.0f) ? 1 : -1;
+      sink.cross(sink.pixel(u.column0[m] + n % 4, u.row0[m] + n / 4), depths[n][m], step);
+    }
+  }
+}
+
+XSIM_FN bool are_specks(const ClusterSetup& u) {
+  i32 others = 0;
+  for (i32 k = 0; k < CLUSTER; ++k) others |= u.drawn[k] & (1 - (u.speck[k] & (1 - u.edge_on[k])));
+  return others == 0;
+}
+
 template <class Sink> XSIM_FN void draw_together(const Surface& s, i64 cluster, const Window& tile, const Sink& sink) {
   ClusterSetup u;
   if (!set_up_outlines(u, s, cluster, tile)) return;
   set_up_planes(u, s, cluster);
   set_up_edges(u);
   const float handedness = (float)s.handedness;
+  if (are_specks(u)) {
+    draw_specks(u, handedness, sink);
+    return;
+  }
   i32 strips[(CLUSTER + 1) * STRIP_ROWS], count = 0;  // rows of small triangles: lane + CLUSTER * row of its window
   for (i32 k = 0; k < CLUSTER; ++k) {
     if (u.small[k] & (1 - u.edge_on[k])) {

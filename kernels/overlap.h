@@ -16,6 +16,7 @@ struct Resolved {
   u8* faults;            // [pixel of the image] OR of Fault
   i32* faulty_bodies;    // [pixel of the image] 8 * rank + faults of one faulty body, 0 where none
   const i32* materials;  // [body rank] -1 - k for the volume k of those that may overlap
+  i32* any_fault;        // set to 1 with the first
   i64 image_columns;
 };
 
@@ -66,6 +67,7 @@ XSIM_FN void cross_surface(Active& a, i32 rank, float step) {
 XSIM_FN void note_fault(const Resolved& args, i64 pixel, u8 fault, i32 rank) {
   const i32 grave = FAULT_OPEN | FAULT_FLIPPED, held = args.faulty_bodies[pixel];
   args.faults[pixel] |= fault;
+  *args.any_fault = 1;
   if (held > 0 && held >> 3 == rank) {
     args.faulty_bodies[pixel] = held | fault;
     return;

@@ -29,6 +29,7 @@ XSIM_FN float square_root(float x) { return sqrtf(x); }
 XSIM_FN double square_root(double x) { return sqrt(x); }
 XSIM_FN u32 bits_of(float x) { return __float_as_uint(x); }
 XSIM_FN float float_of(u32 x) { return __uint_as_float(x); }
+XSIM_FN i32 first_bit(u64 bits) { return bits ? __ffsll((i64)bits) - 1 : 64; }
 
 #define XSIM_KERNEL(name, Args)                                                         \
   XSIM_FN void name##_item(const Args& args, i64 item);                                 \
@@ -56,6 +57,7 @@ XSIM_FN float float_of(u32 x) { return __uint_as_float(x); }
 XSIM_FN float square_root(float x) { return __builtin_sqrtf(x); }
 XSIM_FN double square_root(double x) { return __builtin_sqrt(x); }
 XSIM_FN u32 bits_of(float x) { u32 b; __builtin_memcpy(&b, &x, sizeof b); return b; }
+XSIM_FN i32 first_bit(u64 bits) { return bits ? __builtin_ctzll(bits) : 64; }
 XSIM_FN float float_of(u32 b) { float x; __builtin_memcpy(&x, &b, sizeof x); return x; }
 
 #define XSIM_EXPORT extern "C" __attribute__((visibility("default")))
@@ -71,4 +73,5 @@ XSIM_FN float float_of(u32 b) { float x; __builtin_memcpy(&x, &b, sizeof x); ret
 
 template <class T> XSIM_FN T smaller(T a, T b) { return b < a ? b : a; }
 template <class T> XSIM_FN T larger(T a, T b) { return a < b ? b : a; }
+template <class T> XSIM_FN T magnitude(T x) { return x < T(0) ? -x : x; }
 template <class T> XSIM_FN void exchange(T& a, T& b) { const T t = a; a = b; b = t; }

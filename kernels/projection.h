@@ -82,7 +82,7 @@ XSIM_FN bool resolve_tile(const ProjectSceneArgs& args, i64 number, const Tile& 
 // Writes XSIM_LANES pixels of a row or fewer.
 XSIM_FN void write_signal(const ProjectSceneArgs& args, const Scratch& scratch, i64 first, i64 image_pixel, i32 count) {
   float signal[XSIM_LANES], variance[XSIM_LANES];
-  integrate_spectrum(args.beam, scratch.lengths + first, scratch.stride, count, signal, variance);
+  integrate_spectrum(args.beam, scratch.lengths + first, scratch.stride, count, args.variance != nullptr, signal, variance);
   const float* way = scratch.way + first;
   for (i32 k = 0; k < count; ++k) {
     // inverse square of the distance, times the cosine at which the plane is met

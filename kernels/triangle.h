@@ -29,10 +29,10 @@ XSIM_FN Vec3d project(const Homography& h, Vec3d p) {
           m[8] * p.x + m[9] * p.y + m[10] * p.z + m[11]};
 }
 
+// Nearest fixed-point position of one within the guard band; moved to where truncation is rounding down.
 XSIM_FN i32 to_fixed(double px) {
-  const double scaled = px * SUBPIXELS + 0.5;
-  const i32 t = (i32)scaled;
-  return t - (i32)((double)t > scaled);
+  const double shift = 1073741824.0;
+  return (i32)(px * SUBPIXELS + (0.5 + shift)) - (i32)shift;
 }
 
 // The triangles of one body, and how it is seen. Everything is in the body's own frame: many bodies may share
@@ -80,13 +80,13 @@ template <bool PARALLEL> XSIM_FN bool project_range(const Surface& s, i64 begin,
   for (i64 k = begin; k < end; ++k) {
     const double* v = vertices + 3 * k;
     const Vec3d p = project(h, {v[0], v[1], v[2]});
-    const i32 behind = !(p.x > near);
-    const double fraction = behind ? near : p.x, w = PARALLEL ? 1.0 : behind ? 1.0 : p.x;
+    // a point behind the source is sent far off, beyond the guard band
+    const double fraction = p.x > near ? p.x : near, w = PARALLEL ? 1.0 : fraction;
     const double column = p.y / w, row = p.z / w;
-    const i32 inside = (i32)(column < GUARD_BAND_PX) & (i32)(column > -GUARD_BAND_PX) & (i32)(row < GUARD_BAND_PX) &
-                       (i32)(row > -GUARD_BAND_PX) & (1 - behind);
-    columns[k] = to_fixed(inside ? column : 0.0);
-    rows[k] = to_fixed(inside ? row : 0.0);
+    const double far = p.x > near ? larger(magnitude(column), magnitude(row)) : 2.0 * GUARD_BAND_PX;
+    const i32 inside = far < GUARD_BAND_PX ? 1 : 0;
+    columns[k] = to_fixed(far < GUARD_BAND_PX ? column : 0.0);
+    rows[k] = to_fixed(far < GUARD_BAND_PX ? row : 0.0);
     depths[k] = (float)(fraction - reference);
     any |= 1 - inside;
   }

@@ -58,8 +58,6 @@ XSIM_FN void clip_to_axis(const VolumeAxis& axis, double& enter, double& leave) 
   leave = smaller(leave, larger(a, b));
 }
 
-XSIM_FN double magnitude(double x) { return larger(x, -x); }
-
 // The ray of a pixel between two fractions of its way; end <= begin where it misses the box.
 XSIM_FN VolumeRay volume_ray(const Volume& volume, i32 column, i32 row, double f0, double f1) {
   const Vec3d o = start(volume.rays, (double)column, (double)row);

@@ -45,6 +45,7 @@ class Expected:
     signal, variance : float32 [row, column]
         keV and keV^2; no variance where none was asked for.
     labels : uint16 [row, column]
+        None where they were not asked for.
     faults : uint8 [row, column]
     faulty_bodies : int32 [row, column]
         As in ``Projection``.
@@ -105,7 +106,13 @@ def beam_record(weights: BeamWeights, materials: tuple[material.Material, ...], 
 
 
 def expected_signal(
-    scene: Scene, view: View, weights: BeamWeights, backend: Backend, variance: bool = True, active: Any = None
+    scene: Scene,
+    view: View,
+    weights: BeamWeights,
+    backend: Backend,
+    variance: bool = True,
+    active: Any = None,
+    labels: bool = True,
 ) -> Expected:
     """Mean and variance of the energy absorbed in each pixel, in one pass and without an image of path lengths.
 
@@ -119,6 +126,8 @@ def expected_signal(
         Whether the variance is wanted.
     active : int32 [tile], optional
         Numbers of the tiles (``Tiles.of(view, backend)``) to work on; the others stay zero.
+    labels : bool
+        Whether labels are wanted.
 
     Raises
     ------
@@ -128,8 +137,12 @@ def expected_signal(
     """
     drawn = prepare(scene, view, backend)
     beam = beam_record(weights, drawn.arrangement.materials, view, backend.xp)
-    images: dict[str, type] = {"signal": np.float32, "labels": np.uint16}
+    images: dict[str, type] = {"signal": np.float32}
+    if labels:
+        images["labels"] = np.uint16
     if variance:
         images["variance"] = np.float32
     found = run(drawn, view, backend, images, beam, active)
-    return Expected(found["signal"], found.get("variance"), found["labels"], found["faults"], found["faulty_bodies"])
+    return Expected(
+        found["signal"], found.get("variance"), found.get("labels"), found["faults"], found["faulty_bodies"]
+    )

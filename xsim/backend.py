@@ -89,6 +89,8 @@ class Backend(Protocol):
         Whether a projection's work item is a pixel (GPU) or a tile (CPU).
     tile_shape : tuple of int
         Rows and columns of a tile.
+    blank : Scratch
+        Images of zeros that a projection seldom writes to.
 
     """
 
@@ -97,6 +99,7 @@ class Backend(Protocol):
     lanes: int
     pixel_major: bool
     tile_shape: tuple[int, int]
+    blank: Scratch
 
     def launch(self, kernel: str, items: int, /, *, begin: int = 0, grain: int = 1, **arguments: Any) -> None:
         """Run ``kernel`` over the work items [begin, items), a thread taking ``grain`` of them at the least."""
@@ -127,7 +130,7 @@ class CpuBackend:
     def __init__(self, threads: int | None = None, level: str | None = None) -> None:
         self.level = level or os.environ.get("XSIM_CPU_LEVEL") or best_cpu_level()
         self.threads = threads or int(os.environ.get("XSIM_THREADS", 0)) or available_cores()
-        self._scratch = Scratch(np)
+        self._scratch, self.blank = Scratch(np), Scratch(np)
         self._library = load_library(self.level)
 
     def launch(self, kernel: str, items: int, /, *, begin: int = 0, grain: int = 1, **arguments: Any) -> None:
@@ -184,7 +187,7 @@ class CudaBackend:
         except cupy.cuda.runtime.CUDARuntimeError as error:
             raise BackendError(f"no CUDA device ({error}) use backend='cpu'") from error
         self.xp: Any = cupy
-        self._scratch = Scratch(cupy)
+        self._scratch, self.blank = Scratch(cupy), Scratch(cupy)
         self._constants: dict[int, Any] = {}
         self._module = cupy.RawModule(code=kernel_source(), options=CUDA_OPTIONS, backend="nvrtc")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -205,28 +206,47 @@ def run(
     A ray with more crossings than there are slots has its tile done again with more.
     """
     xp, tiles, shape = backend.xp, Tiles.of(view, backend), (view.rows, view.columns)
-    sizes = {name: (len(drawn.arrangement.materials), *shape) if name == "lengths" else shape for name in images}
-    found = {name: xp.zeros(sizes[name], dtype) for name, dtype in images.items()}
-    found |= {"faults": xp.zeros(shape, np.uint8), "faulty_bodies": xp.zeros(shape, np.int32)}
-    deepest = xp.zeros(tiles.count, np.int32)
     bodies = drawn.arrangement
-    resolved = {"materials": xp.asarray(bodies.rank_materials), "image_columns": view.columns}
-    arguments = {
-        **dict.fromkeys(("lengths", "labels", "signal", "variance")), **{name: found[name] for name in images},
-        "apart": drawn.apart.arguments, "together": drawn.together.arguments, "beam": beam, "deepest": deepest,
-        "resolved": {**resolved, **{name: found[name] for name in ("faults", "faulty_bodies")}},
-        "labels_of_rank": xp.asarray(bodies.rank_labels), "view": view.directions,
-        "pixels": view.rows * view.columns, "tiling": tiles.record,
-    }  # fmt: skip
-    slots = 0 if drawn.arrangement.apart.all() else SLOTS
-    while active is None or len(active):
-        rows = FLOAT_ROWS + len(drawn.arrangement.materials) + slots, INTEGER_ROWS + slots
-        count = tiles.count if active is None else len(active)
-        backend.launch_tiles("project_scene", count, rows, **arguments, active=active, slots=slots)
-        slots = int(deepest.max()) if slots else 0
-        active = xp.nonzero(deepest)[0].astype(np.int32)
-        deepest.fill(0)
-    return found
+    materials = len(bodies.materials)
+    new = xp.empty if active is None else xp.zeros  # every pixel of every tile is written
+    found = {name: new((materials, *shape) if name == "lengths" else shape, dtype) for name, dtype in images.items()}
+    deepest, any_fault = xp.zeros(tiles.count, np.int32), xp.zeros(1, np.int32)
+    with fault_images(backend, shape, any_fault) as faults:
+        arguments = {
+            **dict.fromkeys(("lengths", "labels", "signal", "variance")), **found,
+            "apart": drawn.apart.arguments, "together": drawn.together.arguments, "beam": beam, "deepest": deepest,
+            "resolved": {**faults, "materials": xp.asarray(bodies.rank_materials), "any_fault": any_fault,
+                         "image_columns": view.columns},
+            "labels_of_rank": xp.asarray(bodies.rank_labels), "view": view.directions,
+            "pixels": view.rows * view.columns, "tiling": tiles.record,
+        }  # fmt: skip
+        slots = 0 if bodies.apart.all() else SLOTS
+        while active is None or len(active):
+            rows = FLOAT_ROWS + materials + slots, INTEGER_ROWS + slots
+            count = tiles.count if active is None else len(active)
+            backend.launch_tiles("project_scene", count, rows, **arguments, active=active, slots=slots)
+            slots = int(deepest.max()) if slots else 0
+            active = xp.nonzero(deepest)[0].astype(np.int32)
+            deepest.fill(0)
+    return found | faults
+
+
+@contextmanager
+def fault_images(backend: Backend, shape: tuple[int, int], any_fault: Any) -> Iterator[dict[str, Any]]:
+    """Images "faults" uint8 and "faulty_bodies" int32 [row, column], all zero; seldom written, so kept for the next call.
+
+    At the end they become copies where there was a fault, else zeros that take no memory.
+    """
+    xp, pixels = backend.xp, shape[0] * shape[1]
+    blocks = backend.blank.take(1, pixels + -(-pixels // 4))
+    bodies, kinds = blocks[1][:pixels].reshape(shape), blocks[1][pixels:].view(np.uint8)[:pixels].reshape(shape)
+    images = {"faults": kinds, "faulty_bodies": bodies}
+    yield images
+    for name, image in list(images.items()):
+        images[name] = image.copy() if int(any_fault[0]) else xp.broadcast_to(xp.zeros((), image.dtype), shape)
+    if int(any_fault[0]):
+        blocks[1].fill(0)
+    backend.blank.put_back(blocks)
 
 
 #: Whether a mesh was found to cross itself; forgotten with the mesh.

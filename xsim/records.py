@@ -128,6 +128,8 @@ def solid_records(view: View, placement: Placement, chosen: np.ndarray, referenc
     """One record a part: the rays in the body's frame, with the part's own centre as the origin."""
     some = chosen[placement.solids["body"]]
     table = placement.solids[some]
+    if not len(table):
+        return np.asarray(table)
     ranks = table["body"]
     table["rays"] = rays_of(view, placement.rotations[ranks], placement.positions_mm[ranks])
     table["rays"][:, :3] -= placement.centres_mm[some]
@@ -240,18 +242,20 @@ def bin_by_tile(records: dict[str, Any], count: int, tiles: Tiles, backend: Back
     primitives : int32; those of tile t are ``primitives[starts[t]:starts[t + 1]]``
     """
     xp, total = backend.xp, tiles.count
+    if not count:
+        return xp.zeros(total + 1, np.int64), xp.zeros(1, np.int32)
     chunk = max(LEAST_CHUNK, -(-count // CHUNKS))
     chunks = max(1, -(-count // chunk))
     cursors = xp.zeros((chunks, total), np.int64)
     arguments = {
-        **records, "cursors": cursors, "spans": xp.empty((max(1, count), 4), np.uint16),
+        **records, "cursors": cursors, "spans": xp.empty((count, 4), np.uint16),
         "list": xp.zeros(1, np.int32), "primitives": count, "chunk": chunk, "tiles": total, "tiling": tiles.record,
     }  # fmt: skip
-    backend.launch("count_bins", chunks if count else 0, **arguments)
+    backend.launch("count_bins", chunks, **arguments)
     ends = xp.cumsum(cursors.T.reshape(-1))  # tile by tile, chunk by chunk within it
     begins = (ends - cursors.T.reshape(-1)).reshape(total, chunks)
     starts = xp.concatenate([begins[:, 0], ends[-1:]])
     entries = xp.empty(max(1, int(ends[-1])), np.int32)
     arguments |= {"cursors": xp.ascontiguousarray(begins.T), "list": entries}
-    backend.launch("fill_bins", chunks if count else 0, **arguments)
+    backend.launch("fill_bins", chunks, **arguments)
     return starts, entries
