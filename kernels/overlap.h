@@ -101,11 +101,30 @@ template <class Give> XSIM_FN bool resolve_pair(const Crossings& c, float full_l
   return true;
 }
 
-// Shares out the way along one ray. Calls give(rank, depth, depth) for each stretch; consumes the crossings.
+const i32 FEW = 8;
+
+// A few crossings side by side, each put where as many come before it: no branch depends on their order.
+XSIM_FN void order_few(const Crossings& c, float* depths, i32* codes) {
+  for (i32 i = 0; i < c.count; ++i) {
+    const float depth = c.depths[i * c.stride];
+    const i32 code = c.codes[i * c.stride];
+    i32 before = 0;
+    for (i32 k = 0; k < c.count; ++k) {
+      const float other = c.depths[k * c.stride];
+      const i32 its_code = c.codes[k * c.stride];
+      const i32 same = (i32)(other == depth);
+      const i32 equal = same & (i32)(its_code == code) & (i32)(k < i);
+      before += (i32)(other < depth) | (same & (i32)(its_code < code)) | equal;
+    }
+    depths[before] = depth;
+    codes[before] = code;
+  }
+}
+
+// Shares out the way along one ray, its crossings in order. Calls give(rank, depth, depth) for each stretch; consumes
+// the crossings.
 template <class Give>
-XSIM_FN void resolve_ray(const Resolved& args, const Crossings& c, i64 image_pixel, float full_length, const Give& give) {
-  if (resolve_pair(c, full_length, give)) return;
-  sort_crossings(c);
+XSIM_FN void share_out(const Resolved& args, const Crossings& c, i64 image_pixel, float full_length, const Give& give) {
   Active active = {c.depths, c.codes, c.stride, 0};
   float previous = 0.0f;
   for (i32 k = 0; k < c.count; ++k) {
@@ -117,4 +136,19 @@ XSIM_FN void resolve_ray(const Resolved& args, const Crossings& c, i64 image_pix
     cross_surface(active, code >> 1, (code & 1) ? 1.0f : -1.0f);
   }
   for (i32 k = 0; k < active.count; ++k) note_fault(args, image_pixel, FAULT_OPEN, active.ranks[k * active.stride]);
+}
+
+// Shares out the way along one ray.
+template <class Give>
+XSIM_FN void resolve_ray(const Resolved& args, const Crossings& c, i64 image_pixel, float full_length, const Give& give) {
+  if (resolve_pair(c, full_length, give)) return;
+  if (c.count <= FEW) {
+    float depths[FEW];
+    i32 codes[FEW];
+    order_few(c, depths, codes);
+    share_out(args, {depths, codes, 1, c.count}, image_pixel, full_length, give);
+    return;
+  }
+  sort_crossings(c);
+  share_out(args, c, image_pixel, full_length, give);
 }

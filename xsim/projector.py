@@ -233,7 +233,7 @@ def run(
 
 @contextmanager
 def fault_images(backend: Backend, shape: tuple[int, int], any_fault: Any) -> Iterator[dict[str, Any]]:
-    """Images "faults" uint8 and "faulty_bodies" int32 [row, column], all zero; seldom written, so kept for the next call.
+    """Images "faults" uint8 and "faulty_bodies" int32 [row, column], zero; seldom written, kept from call to call.
 
     At the end they become copies where there was a fault, else zeros that take no memory.
     """
