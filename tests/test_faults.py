@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from station import station
 
+from xsim import OutOfMemoryError, path_lengths
 from xsim.cli import main
 
 GOOD = """
@@ -182,3 +184,13 @@ def test_out_of_view_and_black_frame_warn(tmp_path: Path, capsys: pytest.Capture
     assert code == 0 and "out of view" in message
     code, message = run(tmp_path, GOOD.replace("exposure_s = 0.001", "exposure_s = 1e-9"), capsys)
     assert code == 0 and "black" in message
+
+
+def test_an_image_too_large_for_the_memory_says_how_much_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xsim.memory.free_memory", lambda: 3 << 30)
+    scene = station({"shape": "sphere", "radius_mm": 4.0}, shape=(30000, 30000))
+    with pytest.raises(
+        OutOfMemoryError, match=r"30000 x 30000 rays needs 9.2 GiB \(3.0 GiB are free\) use fewer pixels"
+    ) as told:
+        path_lengths(scene, backend="cpu")
+    assert "\n" not in str(told.value)

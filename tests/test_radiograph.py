@@ -266,3 +266,14 @@ def test_a_mesh_in_inches_is_the_mesh_in_mm(backend: Backend, tmp_path: Path) ->
     one = record(station(inches, directory=tmp_path), backend)
     other = record(station({"shape": "box", "size_mm": [10.16, 7.62, 5.08]}), backend)
     assert (np.abs(one.expected / other.expected - 1) > 1e-5).mean() < 0.01
+
+
+def test_images_of_a_frame_are_those_of_its_radiograph_and_go_to_torch_without_a_copy(backend: Backend) -> None:
+    torch = pytest.importorskip("torch")
+    exposure = expose(station({"shape": "sphere", "radius_mm": 4.0}), backend)
+    images, wanted = exposure.images(3, 1), exposure.record(3, 1)
+    for name in ("noisy", "clean", "noise", "expected", "valid", "labels"):
+        assert np.array_equal(backend.to_numpy(images[name]), getattr(wanted, name)), name
+    taken = torch.from_dlpack(images["noisy"])
+    images["noisy"][0, 0] = -7.0
+    assert float(taken[0, 0]) == -7.0

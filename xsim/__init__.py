@@ -17,7 +17,7 @@ from xsim.errors import (
 from xsim.image_io import check_folder, read_tiff, write_tiff, write_whole
 from xsim.material import attenuation
 from xsim.projector import path_lengths
-from xsim.radiograph import Radiograph, simulate
+from xsim.radiograph import Exposure, Radiograph, expose, simulate
 from xsim.resources import VERSION
 from xsim.scene import Scene
 from xsim.scene_file import load_scene, phantom_names, phantom_path, scene_from_dict
@@ -29,6 +29,7 @@ __all__ = [
     "BackendError",
     "CommandParser",
     "CorpusError",
+    "Exposure",
     "MaterialError",
     "MeshError",
     "ModelError",
@@ -42,6 +43,7 @@ __all__ = [
     "XsimError",
     "attenuation",
     "check_folder",
+    "expose",
     "load_scene",
     "path_lengths",
     "phantom_names",

@@ -11,7 +11,8 @@ from xsim import material
 from xsim.backend import Backend
 from xsim.errors import SceneError
 from xsim.geometry import View
-from xsim.projector import prepare, run
+from xsim.projector import prepare
+from xsim.ray_pass import run
 from xsim.scene import Scene
 from xsim.scintillator import absorbed_fraction
 from xsim.units import REFERENCE_DISTANCE_MM

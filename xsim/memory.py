@@ -9,7 +9,7 @@ import numpy as np
 
 from xsim.errors import OutOfMemoryError
 
-__all__ = ["GIB", "free_memory", "guarded", "require_memory"]
+__all__ = ["GIB", "free_memory", "guarded", "out_of_memory", "require_memory"]
 
 GIB = 1 << 30
 
@@ -29,8 +29,11 @@ def guarded(name: str, needed: int, read: Callable[[], np.ndarray]) -> np.ndarra
         raise out_of_memory(name, needed) from error
 
 
-def require_memory(name: str, needed: int) -> None:
-    """Refuse to read what the machine has no room for; where it cannot be asked, nothing is refused.
+SMALLER = "crop it, or save it in a smaller type"
+
+
+def require_memory(name: str, needed: int, hint: str = SMALLER) -> None:
+    """Refuse what the machine has no room for; where it cannot be asked, nothing is refused.
 
     Raises
     ------
@@ -40,13 +43,13 @@ def require_memory(name: str, needed: int) -> None:
     """
     free = free_memory()
     if free is not None and needed > free:
-        raise out_of_memory(name, needed)
+        raise out_of_memory(name, needed, hint)
 
 
-def out_of_memory(name: str, needed: int) -> OutOfMemoryError:
+def out_of_memory(name: str, needed: int, hint: str = SMALLER) -> OutOfMemoryError:
     free = free_memory()
     have = "" if free is None else f" ({free / GIB:.1f} GiB are free)"
-    return OutOfMemoryError(f"{name} needs {needed / GIB:.1f} GiB{have} crop it, or save it in a smaller type")
+    return OutOfMemoryError(f"{name} needs {needed / GIB:.1f} GiB{have} {hint}")
 
 
 def free_memory() -> int | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -16,17 +15,15 @@ from xsim.backend import Backend, get_backend
 from xsim.errors import MeshError
 from xsim.geometry import View, rotation_matrix
 from xsim.mesh import Mesh
-from xsim.placement import Placement, place_bodies, stand_alone
+from xsim.placement import place_bodies, stand_alone
 from xsim.primitive import Solid
-from xsim.records import Drawing, Tiles, draw
+from xsim.ray_pass import Arrangement, Prepared, no_beam, run, see
 from xsim.scene import Scene
 from xsim.volume import Densities, Labels, Volume, VolumeBody
 
 __all__ = ["Projection", "path_lengths", "project"]
 
 CHECK_PIXELS = 512
-SLOTS = 8  # crossings a ray is first given room for
-FLOAT_ROWS, INTEGER_ROWS = 2, 3  # scratch numbers of a pixel, as in kernels/tile.h
 OPEN, FLIPPED, NESTED = 1, 2, 4
 
 
@@ -80,38 +77,6 @@ def path_lengths(scene: Scene, backend: str = "auto", threads: int | None = None
     return {m.name: lengths[k] for k, m in enumerate(found.materials)}
 
 
-@dataclass(frozen=True, eq=False)
-class Arrangement:
-    """What is known of a scene's bodies before any view.
-
-    Attributes
-    ----------
-    materials : tuple of Material
-    rank_materials : int32 [rank]
-        Place of each body's material among them; -1 - k for the volume k of those that may overlap.
-    rank_labels : uint16 [1 + rank]
-        Label of each body; 0 first.
-    placement : Placement
-    apart : bool [rank]
-        Whether a body overlaps nothing, itself included.
-    """
-
-    materials: tuple[material.Material, ...]
-    rank_materials: np.ndarray
-    rank_labels: np.ndarray
-    placement: Placement
-    apart: np.ndarray
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A scene as one view sees it, ready for the kernel: bodies that overlap nothing, and those that may."""
-
-    arrangement: Arrangement
-    apart: Drawing
-    together: Drawing
-
-
 def project(scene: Scene, view: View, backend: Backend) -> Projection:
     """Path lengths, labels and faults of a scene seen in a view."""
     drawn = prepare(scene, view, backend)
@@ -122,34 +87,10 @@ def project(scene: Scene, view: View, backend: Backend) -> Projection:
     )
 
 
-def no_beam(materials: int) -> dict[str, Any]:
-    """The kernels' ``Beam`` where no signal is asked for."""
-    nothing = dict.fromkeys(("attenuation", "signal_weights", "variance_weights"))
-    return {**nothing, "axis_distance_mm": 0.0, "energies": 0, "materials": materials}
-
-
 def prepare(scene: Scene, view: View, backend: Backend) -> Prepared:
     """Check the scene, sort out its bodies, draw up their records."""
     scene.check()
     return see(arrange(scene, backend), view, backend)
-
-
-def see(bodies: Arrangement, view: View, backend: Backend) -> Prepared:
-    """Bodies as a view sees them.
-
-    Depths stay small in float32: those of a body apart are counted from its own middle, those of the others from
-    their common one.
-    """
-    tiles, placement, apart = Tiles.of(view, backend), bodies.placement, bodies.apart
-    references = np.zeros(len(apart))
-    if len(apart):
-        near, far = placement.middles(view)
-        references = 0.5 * (near + far)
-        if not apart.all():
-            references[~apart] = 0.5 * (near[~apart].min() + far[~apart].max())
-    places = {found: k for k, found in enumerate(bodies.materials)}
-    drawings = (draw(view, placement, chosen, references, places, tiles, backend) for chosen in (apart, ~apart))
-    return Prepared(bodies, *drawings)
 
 
 def arrange(scene: Scene, backend: Backend) -> Arrangement:
@@ -196,57 +137,6 @@ def rank_materials(shapes: Sequence[Any], apart: np.ndarray, places: list[int]) 
     volumes = [rank for rank, shape in enumerate(shapes) if isinstance(shape, tuple) and not apart[rank]]
     found[volumes] = -1 - np.arange(len(volumes))
     return found
-
-
-def run(
-    drawn: Prepared, view: View, backend: Backend, images: dict[str, type], beam: dict[str, Any], active: Any = None
-) -> dict[str, Any]:
-    """Images [row, column] of a prepared scene by name, "lengths" [material, row, column], and the fault images.
-
-    A ray with more crossings than there are slots has its tile done again with more.
-    """
-    xp, tiles, shape = backend.xp, Tiles.of(view, backend), (view.rows, view.columns)
-    bodies = drawn.arrangement
-    materials = len(bodies.materials)
-    new = xp.empty if active is None else xp.zeros  # every pixel of every tile is written
-    found = {name: new((materials, *shape) if name == "lengths" else shape, dtype) for name, dtype in images.items()}
-    deepest, any_fault = xp.zeros(tiles.count, np.int32), xp.zeros(1, np.int32)
-    with fault_images(backend, shape, any_fault) as faults:
-        arguments = {
-            **dict.fromkeys(("lengths", "labels", "signal", "variance")), **found,
-            "apart": drawn.apart.arguments, "together": drawn.together.arguments, "beam": beam, "deepest": deepest,
-            "resolved": {**faults, "materials": xp.asarray(bodies.rank_materials), "any_fault": any_fault,
-                         "image_columns": view.columns},
-            "labels_of_rank": xp.asarray(bodies.rank_labels), "view": view.directions,
-            "pixels": view.rows * view.columns, "tiling": tiles.record,
-        }  # fmt: skip
-        slots = 0 if bodies.apart.all() else SLOTS
-        while active is None or len(active):
-            rows = FLOAT_ROWS + materials + slots, INTEGER_ROWS + slots
-            count = tiles.count if active is None else len(active)
-            backend.launch_tiles("project_scene", count, rows, **arguments, active=active, slots=slots)
-            slots = int(deepest.max()) if slots else 0
-            active = xp.nonzero(deepest)[0].astype(np.int32)
-            deepest.fill(0)
-    return found | faults
-
-
-@contextmanager
-def fault_images(backend: Backend, shape: tuple[int, int], any_fault: Any) -> Iterator[dict[str, Any]]:
-    """Images "faults" uint8 and "faulty_bodies" int32 [row, column], zero; seldom written, kept from call to call.
-
-    At the end they become copies where there was a fault, else zeros that take no memory.
-    """
-    xp, pixels = backend.xp, shape[0] * shape[1]
-    blocks = backend.blank.take(1, pixels + -(-pixels // 4))
-    bodies, kinds = blocks[1][:pixels].reshape(shape), blocks[1][pixels:].view(np.uint8)[:pixels].reshape(shape)
-    images = {"faults": kinds, "faulty_bodies": bodies}
-    yield images
-    for name, image in list(images.items()):
-        images[name] = image.copy() if int(any_fault[0]) else xp.broadcast_to(xp.zeros((), image.dtype), shape)
-    if int(any_fault[0]):
-        blocks[1].fill(0)
-    backend.blank.put_back(blocks)
 
 
 #: Whether a mesh was found to cross itself; forgotten with the mesh.

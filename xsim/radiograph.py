@@ -95,20 +95,23 @@ class Exposure:
             0 to 2^32 - 1; frames of one seed are independent.
 
         """
+        machine = self.backend
+        found = {name: machine.to_numpy(image) for name, image in self.images(seed, frame).items()}
+        return Radiograph(**found, metadata=self.metadata(seed, frame, found["noisy"], found["valid"]))
+
+    def images(self, seed: int = 0, frame: int = 0) -> dict[str, Any]:
+        """The images of one frame, by the names of ``Radiograph``, left in the memory of the backend.
+
+        NumPy or CuPy arrays: another library on the same machine takes them by DLPack, without a copy
+        (``torch.from_dlpack(images["noisy"])``).
+        """
         check_seed(seed, frame)
         machine = self.backend
         light = draw_light(self.signal, self.variance, seed, frame, machine)
         spread = spread_light(light, self.kernel, machine)
         valid = self.valid.copy()
         found = record(spread, self.mean_light, valid, self.readout, seed, frame, machine)
-        images = {name: machine.to_numpy(image) for name, image in found.items()}
-        labels, good = machine.to_numpy(self.labels), machine.to_numpy(valid).astype(bool)
-        return Radiograph(
-            **images,
-            valid=good,
-            labels=labels,
-            metadata=self.metadata(seed, frame, images["noisy"], good),
-        )
+        return {**found, "valid": valid.astype(bool), "labels": self.labels}
 
     def metadata(self, seed: int, frame: int, noisy: np.ndarray, valid: np.ndarray) -> dict[str, Any]:
         """Everything needed to make the frame again, and what it came to."""
@@ -155,8 +158,23 @@ def simulate(
     return expose(scene, get_backend(backend, threads)).record(seed, frame)
 
 
-def expose(scene: Scene, backend: Backend) -> Exposure:
-    """Project, attenuate and absorb: everything of a scene's image but the draws."""
+def expose(scene: Scene, backend: Backend | str = "auto") -> Exposure:
+    """Project, attenuate and absorb: everything of a scene's image but the draws.
+
+    Many frames of one scene share it, and so may many exposures one scene.
+
+    Parameters
+    ----------
+    scene : Scene
+    backend : Backend or {"auto", "cpu", "cuda"}
+
+    Raises
+    ------
+    XsimError
+        The scene cannot be simulated; one line.
+
+    """
+    backend = get_backend(backend) if isinstance(backend, str) else backend
     kernel = light_kernel(scene.detector)
     above, beside = (length // 2 for length in kernel.shape)
     view = scene.view
