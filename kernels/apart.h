@@ -16,7 +16,7 @@ XSIM_FN float faulty_length(const Resolved& args, i32 body, i64 image_pixel, flo
     note_fault(args, image_pixel, FAULT_OPEN, body);
     return 0.0f;
   }
-  if (length < -FAULT_LENGTH_MM) note_fault(args, image_pixel, FAULT_FLIPPED, body);
+  if (length < -args.fault_length_mm) note_fault(args, image_pixel, FAULT_FLIPPED, body);
   return larger(length, -length);
 }
 

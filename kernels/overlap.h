@@ -6,10 +6,9 @@
 // What can be wrong with a body on a ray.
 enum Fault : u8 {
   FAULT_OPEN = 1,    // entered and left unequally often
-  FAULT_FLIPPED = 2, // left before it was entered, over more than FAULT_LENGTH_MM
-  FAULT_NESTED = 4   // entered twice, over more than FAULT_LENGTH_MM: its shells overlap
+  FAULT_FLIPPED = 2, // left before it was entered, over more than the fault length
+  FAULT_NESTED = 4   // entered twice, over more than that: its shells overlap
 };
-const float FAULT_LENGTH_MM = 1e-2f;
 
 // What all tiles add to, and what they must know of the bodies.
 struct Resolved {
@@ -18,6 +17,7 @@ struct Resolved {
   const i32* materials;  // [body rank] -1 - k for the volume k of those that may overlap
   i32* any_fault;        // set to 1 with the first
   i64 image_columns;
+  float fault_length_mm; // shorter stretches are what rounding corners to the screen can do to a grazed face
 };
 
 // The crossings of one ray: neighbours are `stride` apart.
@@ -84,8 +84,8 @@ XSIM_FN i32 winner_of(const Resolved& args, const Active& a, i64 image_pixel, fl
     const i32 rank = a.ranks[k * a.stride];
     const float winding = a.windings[k * a.stride];
     winner = larger(winner, rank);
-    if (length > FAULT_LENGTH_MM && winding < 0.0f) note_fault(args, image_pixel, FAULT_FLIPPED, rank);
-    if (length > FAULT_LENGTH_MM && winding > 1.0f) note_fault(args, image_pixel, FAULT_NESTED, rank);
+    if (length > args.fault_length_mm && winding < 0.0f) note_fault(args, image_pixel, FAULT_FLIPPED, rank);
+    if (length > args.fault_length_mm && winding > 1.0f) note_fault(args, image_pixel, FAULT_NESTED, rank);
   }
   return winner;
 }

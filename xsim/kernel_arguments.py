@@ -42,7 +42,7 @@ VOLUME = layout(
     ("rays", RAYS), ("reference_fraction", "f8"), ("size", ("i8", 3)), ("window", WINDOW),
     ("voxel_type", "i4"), ("body", "i4"), ("hinge_count", "i4"), ("entry_count", "i4"),
 )  # fmt: skip
-RESOLVED = layout("faults faulty_bodies materials any_fault", ("image_columns", "i8"))
+RESOLVED = layout("faults faulty_bodies materials any_fault", ("image_columns", "i8"), ("fault_length_mm", "f4"))
 DRAWING = layout(
     "surfaces solids cluster_starts cluster_list solid_starts solid_list volumes",
     ("surface_count", "i4"), ("volume_count", "i4"),
