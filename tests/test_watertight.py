@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import ray_stress
 import trimesh
 from random_meshes import Surface
+from random_scenes import random_body, scene_of
 from ray_aims import any_side
 from reference import worst
 from scipy.spatial.transform import Rotation
@@ -270,3 +272,13 @@ def test_a_flipped_shell_before_a_greater_sound_one_is_told(backend: Backend, tm
     scene = station({**save(tmp_path, "part", vertices, faces), "name": "part"}, pitch_mm=1.0, directory=tmp_path)
     with pytest.raises(MeshError, match="mesh 'part' is flipped"):
         lengths_of(scene, backend)
+
+
+def test_a_grazed_face_on_coarse_pixels_is_no_fault(backend: Backend, tmp_path: Path) -> None:
+    """Pixels of 17 mm at a body of 200 mm: corners rounded to the screen put one ray on the wrong side of a face."""
+    body = random_body(np.random.default_rng(575), True, 8.0)
+    assert isinstance(body.form, Surface)
+    large = replace(body, form=body.form._replace(vertices=10 * body.form.vertices), place=10 * body.place)
+    speck = replace(large, form=body.form._replace(vertices=0.01 * body.form.vertices))  # so that crossings are sorted
+    scene = scene_of([large, speck], tmp_path, 10.0)
+    assert faults(project(scene, scene.view, backend), backend, OPEN | FLIPPED) == 0
