@@ -1,5 +1,5 @@
-// The triangles of a cluster over a tile: a CPU thread sets them up together and draws the small ones row by row, one
-// vector of pixels a row, without a branch that depends on a triangle.
+// The triangles of a cluster over a tile: a CPU thread sets them up together and draws the small ones one vector of
+// pixels a row.
 #pragma once
 #include "raster.h"
 
@@ -78,25 +78,36 @@ XSIM_FN void set_up_edges(ClusterSetup& u) {
   }
 }
 
-template <class Sink> XSIM_FN void draw_strip(const ClusterSetup& u, i32 strip, float handedness, const Sink& sink) {
-  const i32 m = strip % CLUSTER, row = strip / CLUSTER, left = u.column1[m] - u.column0[m];
-  const i32 e0 = u.value[0][m] + row * u.row_step[0][m], s0 = u.column_step[0][m];
-  const i32 e1 = u.value[1][m] + row * u.row_step[1][m], s1 = u.column_step[1][m];
-  const i32 e2 = u.value[2][m] + row * u.row_step[2][m], s2 = u.column_step[2][m];
-  const Plane plane = {{u.n[0][m], u.n[1][m], u.n[2][m]}, {u.b[0][m], u.b[1][m], u.b[2][m]},
-                       u.nearest[m], u.farthest[m], u.column[m], u.row[m], false};
-  const i32 right = u.column0[m] - plane.column;
-  const float down = (float)(u.row0[m] + row - plane.row);
-  i32 inside[STRIP_COLUMNS];
-  float depth[STRIP_COLUMNS];
+// A small triangle, a strip of pixels a row. What does not change from row to row is worked out once.
+template <class Sink> XSIM_FN void draw_small(const ClusterSetup& u, i32 m, float handedness, const Sink& sink) {
+  const i32 left = u.column1[m] - u.column0[m], right = u.column0[m] - u.column[m];
+  const float n2 = u.n[2][m], b2 = u.b[2][m], nearest = u.nearest[m], farthest = u.farthest[m];
+  i32 e0[STRIP_COLUMNS], e1[STRIP_COLUMNS], e2[STRIP_COLUMNS];
+  float n[STRIP_COLUMNS], b[STRIP_COLUMNS];
   XSIM_LANE_LOOP
   for (i32 k = 0; k < STRIP_COLUMNS; ++k) {
-    inside[k] = (((e0 + k * s0) | (e1 + k * s1) | (e2 + k * s2)) >= 0) & (k <= left);
-    depth[k] = depth_of(plane, 1.0f, (float)(right + k), down);
+    e0[k] = u.value[0][m] + k * u.column_step[0][m];
+    e1[k] = u.value[1][m] + k * u.column_step[1][m];
+    e2[k] = u.value[2][m] + k * u.column_step[2][m];
+    n[k] = u.n[0][m] + u.n[1][m] * (float)(right + k);
+    b[k] = u.b[0][m] + u.b[1][m] * (float)(right + k);
   }
   const i32 step = (u.turned[m] != 0) == (handedness > 0.0f) ? 1 : -1;
-  sink.template span<STRIP_COLUMNS>(sink.pixel(u.column0[m], u.row0[m] + row), inside, depth,
-                                    smaller(left + 1, STRIP_COLUMNS), step);
+  const i32 s0 = u.row_step[0][m], s1 = u.row_step[1][m], s2 = u.row_step[2][m];
+  for (i32 row = u.row0[m]; row <= u.row1[m]; ++row) {
+    const float down = (float)(row - u.row[m]);
+    i32 inside[STRIP_COLUMNS];
+    float depth[STRIP_COLUMNS];
+    XSIM_LANE_LOOP
+    for (i32 k = 0; k < STRIP_COLUMNS; ++k) {
+      inside[k] = ((e0[k] | e1[k] | e2[k]) >= 0) & (k <= left);
+      e0[k] += s0;
+      e1[k] += s1;
+      e2[k] += s2;
+      depth[k] = bounded_depth((n[k] + n2 * down) / (b[k] + b2 * down), nearest, farthest);
+    }
+    sink.template span<STRIP_COLUMNS>(sink.pixel(u.column0[m], row), inside, depth, smaller(left + 1, STRIP_COLUMNS), step);
+  }
 }
 
 // Bit dx + 4 * dy of a triangle: it covers that pixel of its window. The pixels' depths, [pixel, triangle].
@@ -151,22 +162,17 @@ template <class Sink> XSIM_FN void draw_together(const Surface& s, i64 cluster, 
     draw_specks(u, handedness, sink);
     return;
   }
-  i32 strips[(CLUSTER + 1) * STRIP_ROWS], count = 0;  // rows of small triangles: lane + CLUSTER * row of its window
   for (i32 k = 0; k < CLUSTER; ++k) {
+    if (!u.drawn[k]) continue;
     if (u.small[k] & (1 - u.edge_on[k])) {
-      for (i32 row = 0; row < STRIP_ROWS; ++row) strips[count + row] = k + CLUSTER * row;
-      count += u.drawn[k] ? u.row1[k] - u.row0[k] + 1 : 0;
+      draw_small(u, k, handedness, sink);
       continue;
     }
-    if (!u.drawn[k]) continue;
-    for (i32 n = 0; n < count; ++n) draw_strip(u, strips[n], handedness, sink);
-    count = 0;
     const Outline t = {{u.x[0][k], u.x[1][k], u.x[2][k]}, {u.y[0][k], u.y[1][k], u.y[2][k]}, u.turned[k] != 0};
     Plane plane = {{u.n[0][k], u.n[1][k], u.n[2][k]}, {u.b[0][k], u.b[1][k], u.b[2][k]},
                    u.nearest[k], u.farthest[k], u.column[k], u.row[k], u.edge_on[k] != 0};
     fill_triangle(s, cluster, k, t, plane, {u.column0[k], u.row0[k], u.column1[k], u.row1[k]}, sink);
   }
-  for (i32 n = 0; n < count; ++n) draw_strip(u, strips[n], handedness, sink);
 }
 
 template <class Sink> XSIM_FN void draw_cluster(const Surface& s, i64 cluster, const Window& tile, const Sink& sink) {

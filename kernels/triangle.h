@@ -250,10 +250,14 @@ XSIM_FN void limit_depths(const Surface& s, i64 cluster, i32 lane, float& neares
   farthest = larger(a, larger(b, c));
 }
 
+XSIM_FN float bounded_depth(float depth, float nearest, float farthest) {
+  return depth > nearest ? smaller(depth, farthest) : nearest;  // no area: NaN -> nearest
+}
+
 // The ratio of both forms at (u, v, w).
 XSIM_FN float depth_of(const Plane& p, float u, float v, float w) {
   const float depth = (p.n[0] * u + p.n[1] * v + p.n[2] * w) / (p.b[0] * u + p.b[1] * v + p.b[2] * w);
-  return depth > p.nearest ? smaller(depth, p.farthest) : p.nearest;  // no area: NaN -> nearest
+  return bounded_depth(depth, p.nearest, p.farthest);
 }
 
 // The three edge functions at a pixel centre, and their steps. A point belongs to the triangle where all three
