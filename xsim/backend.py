@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
+import itertools
 import os
 import re
 import weakref
@@ -129,13 +130,19 @@ class CpuBackend:
         self._spread(work, 0, tiles, 1)
 
     def _spread(self, work: Callable[[tuple[int, int]], None], begin: int, end: int, grain: int) -> None:
-        """Blocks of the items [begin, end), each to whichever thread is free."""
+        """Blocks of the items [begin, end), each to whichever thread is free; the caller is one of them."""
         block = max(grain, -(-(end - begin) // (8 * self.threads)))
-        if self.threads == 1 or end - begin <= block:
-            work((begin, end))
-            return
-        blocks = [(k, min(k + block, end)) for k in range(begin, end, block)]
-        list(thread_pool(self.threads).map(work, blocks))
+        turns = itertools.count(begin, block)  # a step of it is one step for every thread
+
+        def take_turns() -> None:
+            for first in itertools.takewhile(end.__gt__, turns):
+                work((first, min(first + block, end)))
+
+        others = min(self.threads, -(-(end - begin) // block)) - 1
+        helpers = [thread_pool(self.threads).submit(take_turns) for _ in range(others)]
+        take_turns()
+        for helper in helpers:
+            helper.result()
 
     def to_numpy(self, array: Any) -> np.ndarray:
         return np.asarray(array)
