@@ -88,6 +88,8 @@ XSIM_FN void sum_lengths(const Drawing& drawing, const Resolved& args, i64 numbe
       if (s >= 0) settle(args, tile, scratch, drawing.surfaces[s].body, drawing.surfaces[s].window);
       s = surface_of(drawing.surfaces, drawing.surface_count, cluster);
     }
+    if (k + 2 < drawing.cluster_starts[number + 1])
+      prefetch_cluster(drawing.surfaces[s], drawing.cluster_list[k + 2] - drawing.surfaces[s].first);
     draw_cluster(drawing.surfaces[s], cluster - drawing.surfaces[s].first, tile.window, sink);
   }
   if (s >= 0) settle(args, tile, scratch, drawing.surfaces[s].body, drawing.surfaces[s].window);

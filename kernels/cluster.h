@@ -46,10 +46,10 @@ XSIM_FN bool set_up_outlines(ClusterSetup& u, const Surface& s, i64 cluster, con
   return any != 0;
 }
 
-XSIM_FN void set_up_planes(ClusterSetup& u, const Surface& s, i64 cluster) {
+template <bool STILL> XSIM_FN void set_up_planes(ClusterSetup& u, const Surface& s, i64 cluster) {
   XSIM_LANE_LOOP
   for (i32 k = 0; k < CLUSTER; ++k) {
-    const Plane p = flat_plane_of(s, cluster, k, u.column[k], u.row[k]);
+    const Plane p = flat_plane_of<STILL>(s, cluster, k, u.column[k], u.row[k]);
     for (int n = 0; n < 3; ++n) {
       u.n[n][k] = p.n[n];
       u.b[n][k] = p.b[n];
@@ -112,9 +112,14 @@ template <class Sink> XSIM_FN void draw_small(const ClusterSetup& u, i32 m, floa
 
 // Bit dx + 4 * dy of a triangle: it covers that pixel of its window. The pixels' depths, [pixel, triangle].
 XSIM_FN void test_specks(const ClusterSetup& u, i32* hits, float depths[][CLUSTER]) {
-  for (i32 k = 0; k < CLUSTER; ++k) hits[k] = 0;
-  for (i32 dy = 0; dy < SPECK; ++dy)
-    for (i32 dx = 0; dx < SPECK; ++dx) {
+  i32 across = 0, down = 0;  // not less than the widest and the tallest, less one
+  for (i32 k = 0; k < CLUSTER; ++k) {
+    across |= -u.drawn[k] & (u.column1[k] - u.column0[k]);
+    down |= -u.drawn[k] & (u.row1[k] - u.row0[k]);
+    hits[k] = 0;
+  }
+  for (i32 dy = 0; dy <= smaller(down, SPECK - 1); ++dy)
+    for (i32 dx = 0; dx <= smaller(across, SPECK - 1); ++dx) {
       float* depth = depths[dx + 4 * dy];
       XSIM_LANE_LOOP
       for (i32 k = 0; k < CLUSTER; ++k) {
@@ -133,15 +138,21 @@ XSIM_FN void test_specks(const ClusterSetup& u, i32* hits, float depths[][CLUSTE
 
 // A cluster of triangles of a few pixels each.
 template <class Sink> XSIM_FN void draw_specks(const ClusterSetup& u, float handedness, const Sink& sink) {
-  i32 hits[CLUSTER];
+  i32 hits[CLUSTER], steps[CLUSTER];
+  i64 pixels[CLUSTER];
   float depths[4 * SPECK][CLUSTER];
   test_specks(u, hits, depths);
+  XSIM_LANE_LOOP
+  for (i32 k = 0; k < CLUSTER; ++k) {
+    pixels[k] = sink.pixel(u.column0[k], u.row0[k]);
+    steps[k] = (u.turned[k] != 0) == (handedness > 0.0f) ? 1 : -1;
+  }
+  const i64 below = sink.pixel(0, 1) - sink.pixel(0, 0);
   for (i32 first = 0; first < CLUSTER; first += 4) {
     u64 bits = (u64)hits[first] | (u64)hits[first + 1] << 16 | (u64)hits[first + 2] << 32 | (u64)hits[first + 3] << 48;
     for (; bits; bits &= bits - 1) {
       const i32 bit = first_bit(bits), m = first + bit / 16, n = bit % 16;
-      const i32 step = (u.turned[m] != 0) == (handedness > 0.0f) ? 1 : -1;
-      sink.cross(sink.pixel(u.column0[m] + n % 4, u.row0[m] + n / 4), depths[n][m], step);
+      sink.cross(pixels[m] + n % 4 + (n / 4) * below, depths[n][m], steps[m]);
     }
   }
 }
@@ -155,7 +166,8 @@ XSIM_FN bool are_specks(const ClusterSetup& u) {
 template <class Sink> XSIM_FN void draw_together(const Surface& s, i64 cluster, const Window& tile, const Sink& sink) {
   ClusterSetup u;
   if (!set_up_outlines(u, s, cluster, tile)) return;
-  set_up_planes(u, s, cluster);
+  if (is_still(s.rays)) set_up_planes<true>(u, s, cluster);
+  else set_up_planes<false>(u, s, cluster);
   set_up_edges(u);
   const float handedness = (float)s.handedness;
   if (are_specks(u)) {
@@ -173,6 +185,19 @@ template <class Sink> XSIM_FN void draw_together(const Surface& s, i64 cluster, 
                    u.nearest[k], u.farthest[k], u.column[k], u.row[k], u.edge_on[k] != 0};
     fill_triangle(s, cluster, k, t, plane, {u.column0[k], u.row0[k], u.column1[k], u.row1[k]}, sink);
   }
+}
+
+// Asks for a cluster that is drawn soon: which comes next a processor cannot guess.
+XSIM_FN void prefetch_cluster(const Surface& s, i64 cluster) {
+  const i32 line = 64;
+  const char* faces = (const char*)(s.faces + 3 * CLUSTER * cluster);
+  const char* normals = (const char*)(s.normals + 3 * CLUSTER * cluster);
+  const char* offsets = (const char*)(s.offsets + CLUSTER * cluster);
+  for (i32 k = 0; k < 3; ++k) {
+    prefetch(faces + k * line);
+    prefetch(normals + k * line);
+  }
+  for (i32 k = 0; k < 2; ++k) prefetch(offsets + k * line);
 }
 
 template <class Sink> XSIM_FN void draw_cluster(const Surface& s, i64 cluster, const Window& tile, const Sink& sink) {

@@ -29,6 +29,7 @@ XSIM_FN float square_root(float x) { return sqrtf(x); }
 XSIM_FN double square_root(double x) { return sqrt(x); }
 XSIM_FN u32 bits_of(float x) { return __float_as_uint(x); }
 XSIM_FN float float_of(u32 x) { return __uint_as_float(x); }
+XSIM_FN void prefetch(const void*) {}
 XSIM_FN i32 first_bit(u64 bits) { return bits ? __ffsll((i64)bits) - 1 : 64; }
 
 #define XSIM_KERNEL(name, Args)                                                         \
@@ -57,6 +58,7 @@ XSIM_FN i32 first_bit(u64 bits) { return bits ? __ffsll((i64)bits) - 1 : 64; }
 XSIM_FN float square_root(float x) { return __builtin_sqrtf(x); }
 XSIM_FN double square_root(double x) { return __builtin_sqrt(x); }
 XSIM_FN u32 bits_of(float x) { u32 b; __builtin_memcpy(&b, &x, sizeof b); return b; }
+XSIM_FN void prefetch(const void* address) { __builtin_prefetch(address); }
 XSIM_FN i32 first_bit(u64 bits) { return bits ? __builtin_ctzll(bits) : 64; }
 XSIM_FN float float_of(u32 b) { float x; __builtin_memcpy(&x, &b, sizeof x); return x; }
 

@@ -98,7 +98,7 @@ XSIM_FN void draw_one_by_one(const Surface& s, i64 cluster, const Window& tile, 
     const Edges e = edges_at(t, w.column0, w.row0);
     if (XSIM_PIXEL_MAJOR && (e.value[0] | e.value[1] | e.value[2]) < 0) continue;
     // counted from a pixel of the triangle, not of the tile: the same depth however the image is divided
-    Plane plane = flat_plane_of(s, cluster, lane, larger(whole.column0, 0), larger(whole.row0, 0));
+    Plane plane = flat_plane_of<false>(s, cluster, lane, larger(whole.column0, 0), larger(whole.row0, 0));
     limit_depths(s, cluster, lane, plane.nearest, plane.farthest);
     fill_triangle(s, cluster, lane, t, plane, w, sink);
   }

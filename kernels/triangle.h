@@ -39,7 +39,7 @@ XSIM_FN i32 to_fixed(double px) {
 // one mesh, and nothing is copied for a pose.
 struct Surface {
   const double* vertices;     // [vertex, 3] mm
-  i32* screen;                // [2, screen vertex] fixed point: columns, then rows
+  i64* screen;                // [screen vertex] fixed point: the row's 32 bits, then the column's
   float* depths;              // [vertex] fraction beyond the reference plane
   const i32* faces;           // [cluster, corner, CLUSTER] into screen
   const i32* planes;          // [cluster, corner, CLUSTER] into vertices: the face whose plane and winding it has
@@ -53,7 +53,7 @@ struct Surface {
   double handedness;          // sign of the determinant of the homography
   i64 first;                  // number of its first cluster among those of all bodies
   i64 first_vertex;           // number of its first vertex among those of all bodies
-  i64 vertex_count, screen_count;
+  i64 vertex_count;
   Window window;              // pixels the body may cover
   i32 body;                   // rank
   i32 is_line_scan;
@@ -71,8 +71,7 @@ struct ProjectVerticesArgs {
 template <bool PARALLEL> XSIM_FN bool project_range(const Surface& s, i64 begin, i64 end) {
   const Homography h = s.homography;
   const double* vertices = s.vertices;
-  i32* columns = s.screen;
-  i32* rows = s.screen + s.screen_count;
+  i64* screen = s.screen;
   float* depths = s.depths;
   const double near = s.near_fraction, reference = s.reference_fraction;
   i32 any = 0;
@@ -85,8 +84,8 @@ template <bool PARALLEL> XSIM_FN bool project_range(const Surface& s, i64 begin,
     const double column = p.y / w, row = p.z / w;
     const double far = p.x > near ? larger(magnitude(column), magnitude(row)) : 2.0 * GUARD_BAND_PX;
     const i32 inside = far < GUARD_BAND_PX ? 1 : 0;
-    columns[k] = to_fixed(far < GUARD_BAND_PX ? column : 0.0);
-    rows[k] = to_fixed(far < GUARD_BAND_PX ? row : 0.0);
+    const i64 i = to_fixed(far < GUARD_BAND_PX ? column : 0.0), j = to_fixed(far < GUARD_BAND_PX ? row : 0.0);
+    screen[k] = (i64)((u64)j << 32 | ((u64)i & 0xFFFFFFFFu));
     depths[k] = (float)(fraction - reference);
     any |= 1 - inside;
   }
@@ -124,9 +123,9 @@ XSIM_FN Outline outline_of(const Surface& s, i64 cluster, i32 lane) {
   const i32* faces = s.faces + 3 * CLUSTER * cluster + lane;
   Outline t;
   for (int k = 0; k < 3; ++k) {
-    const i32 v = faces[k * CLUSTER];
-    t.x[k] = s.screen[v];
-    t.y[k] = s.screen[s.screen_count + v];
+    const i64 position = s.screen[faces[k * CLUSTER]];
+    t.x[k] = (i32)position;
+    t.y[k] = (i32)(position >> 32);
   }
   t.turned = false;
   return t;
@@ -208,21 +207,22 @@ XSIM_FN void weigh_corners(const Surface& s, const Corners& c, Plane& p) {
   }
 }
 
-// The plane n . x = offset with a normal of any length, from a pixel on.
-XSIM_FN Plane plane_from(const Surface& s, Vec3d n, double offset, i32 column, i32 row) {
-  const double f = s.reference_fraction;
-  const Vec3d way = direction(s.rays.way, (double)column, (double)row);
-  const double b0 = dot(n, way), b1 = dot(n, s.rays.way.column), b2 = dot(n, s.rays.way.row);
+// The plane n . x = offset with a normal of any length, from a pixel on. STILL where every ray starts at one point.
+template <bool STILL> XSIM_FN Plane plane_from(const Surface& s, Vec3d n, double offset, i32 column, i32 row) {
+  const double f = s.reference_fraction, i = (double)column, j = (double)row;
+  const Directions<double>& way = s.rays.way;
+  const double b1 = dot(n, way.column), b2 = dot(n, way.row), b0 = dot(n, way.origin) + i * b1 + j * b2;
+  const double s1 = STILL ? 0.0 : dot(n, s.rays.source_column), s2 = STILL ? 0.0 : dot(n, s.rays.source_row);
+  const double height = offset - (STILL ? dot(n, s.rays.source) : dot(n, s.rays.source) + i * s1 + j * s2);
   Plane p;
   p.column = column;
   p.row = row;
   p.b[0] = (float)b0;
   p.b[1] = (float)b1;
   p.b[2] = (float)b2;
-  p.n[0] = (float)(offset - dot(n, start(s.rays, (double)column, (double)row)) - f * b0);
-  p.n[1] = (float)(-dot(n, s.rays.source_column) - f * b1);
-  p.n[2] = (float)(-dot(n, s.rays.source_row) - f * b2);
-  p.edge_on = !(b0 * b0 > EDGE_ON_COSINE * EDGE_ON_COSINE * dot(n, n) * dot(way, way));
+  p.n[0] = (float)(height - f * b0);
+  p.n[1] = (float)(-s1 - f * b1);
+  p.n[2] = (float)(-s2 - f * b2);
   return p;
 }
 
@@ -230,16 +230,21 @@ XSIM_FN Plane plane_from(const Surface& s, Vec3d n, double offset, i32 column, i
 XSIM_FN Plane plane_of(const Surface& s, i64 cluster, i32 lane, bool turned, i32 column, i32 row) {
   const Corners c = corners_of(s, cluster, lane, turned);
   const Vec3d n = cross(c.p[1] - c.p[0], c.p[2] - c.p[0]);
-  Plane p = plane_from(s, n, dot(n, c.p[0]), column, row);
+  Plane p = plane_from<false>(s, n, dot(n, c.p[0]), column, row);
   p.edge_on = is_edge_on(s, c, n);
   return p;
 }
 
 // Of a flat triangle, by the normal kept for it: its angle hardly changes from corner to corner. No branches, so
 // that the triangles of a cluster share vectors.
-XSIM_FN Plane flat_plane_of(const Surface& s, i64 cluster, i32 lane, i32 column, i32 row) {
+template <bool STILL> XSIM_FN Plane flat_plane_of(const Surface& s, i64 cluster, i32 lane, i32 column, i32 row) {
   const float* normal = s.normals + 3 * CLUSTER * cluster + lane;
-  return plane_from(s, {normal[0], normal[CLUSTER], normal[2 * CLUSTER]}, s.offsets[CLUSTER * cluster + lane], column, row);
+  const Vec3d n = {normal[0], normal[CLUSTER], normal[2 * CLUSTER]};
+  Plane p = plane_from<STILL>(s, n, s.offsets[CLUSTER * cluster + lane], column, row);
+  const Directions<double>& w = s.rays.way;
+  const Vec3f way = narrow(w.origin) + (float)column * narrow(w.column) + (float)row * narrow(w.row);
+  p.edge_on = !(p.b[0] * p.b[0] > (float)(EDGE_ON_COSINE * EDGE_ON_COSINE) * dot(way, way));
+  return p;
 }
 
 // Depths of its corners: none of a triangle leaves them.

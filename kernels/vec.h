@@ -13,6 +13,7 @@ template <class T> XSIM_FN T dot(Vec3<T> a, Vec3<T> b) { return a.x * b.x + a.y 
 template <class T> XSIM_FN Vec3<T> cross(Vec3<T> a, Vec3<T> b) {
   return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
 }
+XSIM_FN Vec3f narrow(Vec3d a) { return {(float)a.x, (float)a.y, (float)a.z}; }
 template <class T> XSIM_FN T norm(Vec3<T> a) { return square_root(dot(a, a)); }
 
 // Rays of an image: that of pixel (column i, row j) starts at source + i * source_column + j * source_row and goes to
@@ -30,4 +31,8 @@ template <class T> XSIM_FN Vec3<T> direction(const Directions<T>& way, T i, T j)
 }
 template <class T> XSIM_FN Vec3<T> start(const Rays<T>& rays, T i, T j) {
   return rays.source + i * rays.source_column + j * rays.source_row;
+}
+template <class T> XSIM_FN bool is_still(const Rays<T>& rays) {
+  const Vec3<T> a = rays.source_column, b = rays.source_row;
+  return a.x == T(0) && a.y == T(0) && a.z == T(0) && b.x == T(0) && b.y == T(0) && b.z == T(0);
 }

@@ -14,7 +14,7 @@ import os
 import re
 import weakref
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Protocol
 
 import numpy as np
@@ -140,7 +140,10 @@ class CpuBackend:
 
         others = min(self.threads, -(-(end - begin) // block)) - 1
         helpers = [thread_pool(self.threads).submit(take_turns) for _ in range(others)]
-        take_turns()
+        try:
+            take_turns()
+        finally:
+            wait(helpers)  # what they write to outlives them
         for helper in helpers:
             helper.result()
 

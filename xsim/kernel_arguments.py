@@ -34,7 +34,7 @@ SURFACE = layout(
     "vertices screen depths faces planes normals offsets spheres windows",
     ("homography", HOMOGRAPHY), ("rays", RAYS),
     ("reference_fraction", "f8"), ("near_fraction", "f8"), ("handedness", "f8"), ("first", "i8"),
-    ("first_vertex", "i8"), ("vertex_count", "i8"), ("screen_count", "i8"),
+    ("first_vertex", "i8"), ("vertex_count", "i8"),
     ("window", WINDOW), ("body", "i4"), ("is_line_scan", "i4"), ("flat_extent", "i4"),
 )  # fmt: skip
 VOLUME = layout(

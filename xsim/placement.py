@@ -116,7 +116,7 @@ def surface_table(meshes: Sequence[Mesh], backend: Backend) -> tuple[np.ndarray,
     addresses = {mesh: [address(array) for array in arrays] for mesh, arrays in held.items()}
     for field, place in POINTERS:
         table[field] = [addresses[mesh][place] for mesh in meshes]
-    table["vertex_count"] = table["screen_count"] = [len(mesh.vertices) for mesh in meshes]
+    table["vertex_count"] = [len(mesh.vertices) for mesh in meshes]
     return table, list(held.values())
 
 

@@ -205,7 +205,7 @@ def flat_extent(view: View) -> int:
 def project_vertices(table: np.ndarray, backend: Backend) -> tuple[np.ndarray, Any]:
     """Screen positions of all vertices: which surfaces have one outside, bool [surface], and the positions."""
     xp, total = backend.xp, int(table["vertex_count"].sum())
-    screen, depths = xp.empty(2 * total, np.int32), xp.empty(total, np.float32)
+    screen, depths = xp.empty(total, np.int64), xp.empty(total, np.float32)
     table["screen"] = address(screen) + 8 * table["first_vertex"]
     table["depths"] = address(depths) + 4 * table["first_vertex"]
     outside = xp.zeros(len(table), np.uint8)
@@ -225,11 +225,11 @@ def clip_surface(record: np.ndarray, seen: View, mesh: Mesh, backend: Backend) -
     low, high = corners.min(axis=(1, 2)) // SUBPIXELS, -(-corners.max(axis=(1, 2)) // SUBPIXELS)
     windows = np.concatenate([low, high], axis=1).astype(np.int32)
     xp = backend.xp
-    found = (cut.T, faces, whole.faces, whole.normals, whole.offsets, windows)
+    found = (cut, faces, whole.faces, whole.normals, whole.offsets, windows)
     arrays = tuple(xp.asarray(np.ascontiguousarray(array)) for array in found)
     for field, array in zip(("screen", "faces", "planes", "normals", "offsets", "windows"), arrays, strict=True):
         record[field] = address(array)
-    record["spheres"], record["screen_count"] = 0, len(cut)
+    record["spheres"] = 0
     return arrays, len(faces)
 
 
