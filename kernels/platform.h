@@ -2,8 +2,9 @@
 // a C++17 host compiler, and NVRTC for CUDA.
 //
 // XSIM_KERNEL(name, Args) { ... args, item ... } becomes
-//   host:   extern "C" void name(const Args*, begin, end)       a loop over work items [begin, end)
-//   device: extern "C" __global__ of the same signature          a grid-stride loop over the same items
+//   host:   extern "C" void name(const Args*, i64* next, end, block)     called by every thread: blocks of the work items
+//           [*next, end), each to whichever thread is free
+//   device: extern "C" __global__ void name(const Args*, begin, end)     a grid-stride loop over the items
 // and, on the host, extern "C" u64 name_args_size(), which the loader checks against its own layout.
 #pragma once
 
@@ -63,12 +64,13 @@ XSIM_FN i32 first_bit(u64 bits) { return bits ? __builtin_ctzll(bits) : 64; }
 XSIM_FN float float_of(u32 b) { float x; __builtin_memcpy(&x, &b, sizeof x); return x; }
 
 #define XSIM_EXPORT extern "C" __attribute__((visibility("default")))
-#define XSIM_KERNEL(name, Args)                                               \
-  XSIM_FN void name##_item(const Args& args, i64 item);                       \
-  XSIM_EXPORT u64 name##_args_size() { return sizeof(Args); }                 \
-  XSIM_EXPORT void name(const Args* args, i64 begin, i64 end) {               \
-    for (i64 i = begin; i < end; ++i) name##_item(*args, i);                  \
-  }                                                                           \
+#define XSIM_KERNEL(name, Args)                                                                   \
+  XSIM_FN void name##_item(const Args& args, i64 item);                                           \
+  XSIM_EXPORT u64 name##_args_size() { return sizeof(Args); }                                     \
+  XSIM_EXPORT void name(const Args* args, i64* next, i64 end, i64 block) {                        \
+    for (i64 begin; (begin = __atomic_fetch_add(next, block, __ATOMIC_RELAXED)) < end;)           \
+      for (i64 i = begin; i < (end - begin < block ? end : begin + block); ++i) name##_item(*args, i); \
+  }                                                                                               \
   XSIM_FN void name##_item(const Args& args, i64 item)
 
 #endif

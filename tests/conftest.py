@@ -6,7 +6,8 @@ import importlib.util
 
 import pytest
 
-from xsim.backend import CPU_LEVELS, Backend, best_cpu_level, get_backend
+from xsim.backend import Backend, get_backend
+from xsim.host import CPU_LEVELS, best_cpu_level
 
 
 @pytest.fixture(

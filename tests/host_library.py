@@ -23,7 +23,9 @@ import trimesh
 from station import random_pose, save, solid, station
 
 from xsim import Radiograph, Scene, scene_from_dict
-from xsim.backend import ARGUMENTS, CpuBackend
+from xsim.backend import CpuBackend
+from xsim.host import HOST_ARGUMENTS
+from xsim.kernel_arguments import ARGUMENTS
 from xsim.radiograph import expose
 from xsim.resources import package_directory
 
@@ -76,7 +78,7 @@ class LibraryBackend(CpuBackend):
         super().__init__(threads)
         self._library = ctypes.CDLL(str(path))
         for kernel in ARGUMENTS:
-            getattr(self._library, kernel).argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+            getattr(self._library, kernel).argtypes = HOST_ARGUMENTS
         if pixel_major:
             self.pixel_major, self.lanes, self.tile_shape = True, 1, (16, 16)
 

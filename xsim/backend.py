@@ -6,10 +6,8 @@ ctypes from a pool of threads; on a GPU it is one string, compiled by NVRTC thro
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import importlib.util
-import itertools
 import os
 import re
 import weakref
@@ -20,7 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from xsim.errors import BackendError
-from xsim.kernel_arguments import ARGUMENTS, RECORDS, address, pack_arguments
+from xsim.host import Turns, best_cpu_level, load_library
+from xsim.kernel_arguments import address, pack_arguments
 from xsim.resources import package_directory
 from xsim.scratch import Scratch
 
@@ -28,7 +27,6 @@ CUDA_OPTIONS = ("--std=c++17", "--fmad=false")
 CUDA_THREADS = 128
 CUDA_BATCH = 1 << 21  # pixels at work at a time
 SPAN = 16  # rows of a CPU tile's scratch are this much longer: XSIM_SPAN
-CPU_LEVELS = ("v2", "v3", "v4")
 
 
 def kernel_source() -> str:
@@ -94,8 +92,8 @@ class Backend(Protocol):
 class CpuBackend:
     """The host library of one x86-64 level, run by a pool of threads.
 
-    Blocks of items go to whichever thread is free; every item writes its own output only, so the result does
-    not depend on the number of threads.
+    Blocks of items go to whichever thread is free, counted in the library: Python is not asked between them. Every
+    item writes its own output only, so the result does not depend on the number of threads.
     """
 
     name = "cpu"
@@ -112,36 +110,30 @@ class CpuBackend:
 
     def launch(self, kernel: str, items: int, /, *, begin: int = 0, grain: int = 1, **arguments: Any) -> None:
         record = pack_arguments(kernel, arguments)
-        function = getattr(self._library, kernel)
-        self._spread(lambda span: function(record.ctypes.data, *span), begin, items, grain)
+        block = max(grain, -(-(items - begin) // (16 * self.threads)))
+        function, turns = getattr(self._library, kernel), Turns(begin, items, block)
+        self._share(lambda: function(address(record), *turns.arguments), turns.count)
 
     def launch_tiles(self, kernel: str, tiles: int, rows: tuple[int, int], **arguments: Any) -> None:
         stride = self.tile_shape[0] * (self.tile_shape[1] + SPAN)
         sample = pack_arguments(kernel, {**arguments, "floats": None, "integers": None, "stride": stride})
-        function = getattr(self._library, kernel)
+        function, turns = getattr(self._library, kernel), Turns(0, tiles, 1)
 
-        def work(span: tuple[int, int]) -> None:
+        def work() -> None:
             blocks = self._scratch.take(rows[0] * stride, rows[1] * stride)
             record = sample.copy()
             record["floats"], record["integers"] = address(blocks[0]), address(blocks[1])
-            function(record.ctypes.data, *span)
+            function(address(record), *turns.arguments)
             self._scratch.put_back(blocks)
 
-        self._spread(work, 0, tiles, 1)
+        self._share(work, turns.count)
 
-    def _spread(self, work: Callable[[tuple[int, int]], None], begin: int, end: int, grain: int) -> None:
-        """Blocks of the items [begin, end), each to whichever thread is free; the caller is one of them."""
-        block = max(grain, -(-(end - begin) // (8 * self.threads)))
-        turns = itertools.count(begin, block)  # a step of it is one step for every thread
-
-        def take_turns() -> None:
-            for first in itertools.takewhile(end.__gt__, turns):
-                work((first, min(first + block, end)))
-
-        others = min(self.threads, -(-(end - begin) // block)) - 1
-        helpers = [thread_pool(self.threads).submit(take_turns) for _ in range(others)]
+    def _share(self, work: Callable[[], None], turns: int) -> None:
+        """Have no more threads than turns do the work together; the caller is one of them."""
+        helpers = [thread_pool(self.threads).submit(work) for _ in range(min(self.threads, turns) - 1)]
         try:
-            take_turns()
+            if turns:
+                work()
         finally:
             wait(helpers)  # what they write to outlives them
         for helper in helpers:
@@ -215,48 +207,6 @@ def available_cores() -> int:
 @functools.cache
 def thread_pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="xsim")
-
-
-@functools.cache
-def best_cpu_level() -> str:
-    """Highest library this processor can run: "v2", "v3", "v4" or "generic"."""
-    probe = ctypes.CDLL(str(package_directory("_kernels") / "libxsim_cpu_level.so"))
-    level: int = probe.xsim_cpu_level()
-    if level == 0:
-        return "generic"
-    if level == 1:
-        raise BackendError("processor too old (x86-64-v2 is needed: SSE4.2 and POPCNT) use a newer one")
-    return f"v{level}"
-
-
-@functools.cache
-def load_library(level: str) -> ctypes.CDLL:
-    """The host library, its argument layouts checked against ours."""
-    stem = "xsim_generic" if level == "generic" else f"xsim_x86_64_{level}"
-    path = package_directory("_kernels") / f"lib{stem}.so"
-    if not path.exists():
-        raise BackendError(f"no host library for level {level!r} ({path.name}) use one of {CPU_LEVELS}")
-    library = ctypes.CDLL(str(path))
-    for kernel, layout in ARGUMENTS.items():
-        check_size(library, f"{kernel}_args_size", layout)
-        function = getattr(library, kernel)
-        function.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-        function.restype = None
-    for record, layout in RECORDS.items():
-        check_size(library, f"{record}_size", layout)
-    return library
-
-
-def check_size(library: ctypes.CDLL, name: str, layout: np.dtype) -> None:
-    size = 0
-    if hasattr(library, name):
-        function = getattr(library, name)
-        function.restype = ctypes.c_uint64
-        size = function()
-    if size != layout.itemsize:
-        raise BackendError(
-            f"kernel library does not fit this package ({name}: {size} bytes, not {layout.itemsize}) reinstall xsim"
-        )
 
 
 @functools.cache

@@ -91,6 +91,8 @@ def draw(
     backend : Backend
 
     """
+    if not chosen.any():
+        return nothing_to_draw(tiles, backend)
     solids = solid_records(view, placement, chosen, references)
     surfaces, clusters, held = surface_records(view, placement, chosen, references, backend)
     volumes, kept = volume_records(view, placement, chosen, references, materials, backend)
@@ -104,6 +106,14 @@ def draw(
         starts, entries = bin_by_tile({**records, "surface_count": kinds}, count, tiles, backend)
         arguments |= {f"{name}_starts": starts, f"{name}_list": entries}
     return Drawing(arguments, [placement, held, kept])
+
+
+def nothing_to_draw(tiles: Tiles, backend: Backend) -> Drawing:
+    """No body at all."""
+    starts, entries = backend.xp.zeros(tiles.count + 1, np.int64), backend.xp.zeros(1, np.int32)
+    lists = {"cluster_starts": starts, "cluster_list": entries, "solid_starts": starts, "solid_list": entries}
+    counts = dict.fromkeys(("surface_count", "volume_count"), 0)
+    return Drawing({**dict.fromkeys(("surfaces", "solids", "volumes")), **lists, **counts}, [])
 
 
 def to_device(xp: Any, records: np.ndarray) -> Any:
@@ -121,7 +131,9 @@ def rays_of(view: View, rotation: np.ndarray, position_mm: np.ndarray) -> np.nda
 
 def boxes_of(placement: Placement, ranks: np.ndarray) -> np.ndarray:
     """Boxes [part, 8, 3] of bodies, given the rank of each of their parts."""
-    return placement.corners_mm[np.isin(placement.corner_ranks, ranks)]
+    wanted = np.zeros(len(placement.positions_mm), bool)
+    wanted[ranks] = True
+    return np.asarray(placement.corners_mm[wanted[placement.corner_ranks]])
 
 
 def solid_records(view: View, placement: Placement, chosen: np.ndarray, references: np.ndarray) -> np.ndarray:
