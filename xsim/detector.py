@@ -8,32 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from xsim.schema import NonNegative, Positive, StrictModel
+from xsim.electronics import Sensor
+from xsim.schema import Positive, StrictModel
+from xsim.screen import Scintillator
 
 __all__ = ["Detector", "Scintillator", "Sensor", "preset_names"]
 
 Pixels = Annotated[int, Field(strict=True, gt=0, le=65536)]
-
-
-class Scintillator(StrictModel):
-    """An absorbing screen and the spread of its light.
-
-    The MTF of the light is 1 / (1 + H f^2), f in 1/mm: H = ``light_spread_h_mm2``; 0 for no spread.
-    """
-
-    material: str | dict[str, object]
-    areal_density_mg_cm2: Positive
-    light_spread_h_mm2: NonNegative = 0.0
-
-
-class Sensor(StrictModel):
-    """Light to grey values: gain per keV absorbed, offset, read noise, saturation, ADC."""
-
-    adc_bits: Annotated[int, Field(strict=True, ge=1, le=16)] = 16
-    gain_adu_per_kev: Positive
-    offset_adu: NonNegative = 0.0
-    read_noise_adu: NonNegative = 0.0
-    saturation_adu: Positive | None = None  # full well; None where the ADC ends first
 
 
 class Detector(StrictModel):
