@@ -134,20 +134,21 @@ def errors(result: dict[str, Any]) -> list[str]:
 
 
 def cost(result: dict[str, Any]) -> list[str]:
-    time = result["time_fit"]
-    head = ["", "constant", "a triangle", "a pixel", "greatest residual"]
-    cells = [["time", f"{time['constant']:.2g} ms", f"{1e6 * time['per_triangle']:.3g} ns",
-              f"{1e6 * time['per_pixel']:.3g} ns", f"{100 * time['greatest_residual']:.0f} %"]]  # fmt: skip
+    head = ["", "constant", "a triangle", "a pixel", "a row", "greatest residual"]
+    cells = [[name, f"{time['constant']:.2g} ms", f"{1e6 * time['per_triangle']:.3g} ns",
+              f"{1e6 * time['per_pixel']:.3g} ns", f"{1e6 * time['per_row']:.3g} ns" if "per_row" in time else "",
+              f"{100 * time['greatest_residual']:.0f} %"]
+             for name, time in (("time", result["time_fit"]), ("time, rows apart", result["rows_fit"]))]  # fmt: skip
     lines = []
     if "memory_fit" in result:
         memory = result["memory_fit"]
         cells.append(["working set", f"{memory['constant'] / 1e6:.2g} MB", f"{memory['per_triangle']:.3g} B",
-                      f"{memory['per_pixel']:.3g} B", f"{100 * memory['greatest_residual']:.0f} %"])  # fmt: skip
+                      f"{memory['per_pixel']:.3g} B", "", f"{100 * memory['greatest_residual']:.0f} %"])  # fmt: skip
         worst = max(result["memory"], key=lambda point: point["share_of_bar"])
         lines = ["", f"The largest working set beside 200 B a triangle and 40 B a pixel is {worst['share_of_bar']:.0%} "
                  f"of them ({whole(worst['triangles'])} triangles, {round(worst['pixels'] ** 0.5)}²)."]  # fmt: skip
     worst = max(result["times"], key=lambda point: abs(point["residual"]))
-    lines += ["", f"The fit is farthest off at {whole(worst['triangles'])} triangles on "
+    lines += ["", f"The first fit is farthest off at {whole(worst['triangles'])} triangles on "
               f"{round(worst['pixels'] ** 0.5)}²: {worst['residual']:+.0%} of the measured time."]  # fmt: skip
     return rows_of(head, cells) + lines
 
