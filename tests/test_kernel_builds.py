@@ -14,7 +14,8 @@ import host_library
 import numpy as np
 import pytest
 
-from xsim.backend import ARGUMENTS, CUDA_OPTIONS, get_backend, kernel_source
+from xsim.backend import CUDA_OPTIONS, get_backend, kernel_source
+from xsim.kernel_arguments import ARGUMENTS
 
 # Double on purpose: vertices and clusters are projected, planes of triangles made and analytic solids intersected in
 # double, all inside the kernels that meet both. Their float part, the edges and depths of a triangle, is checked apart
