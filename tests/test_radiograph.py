@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import host_library
@@ -39,6 +40,16 @@ def test_every_level_and_number_of_threads_gives_the_same_bytes(level: str, tmp_
         wanted = record(scene, lowest)
         for threads in (1, 2, 3):
             assert same_bytes(record(scene, get_backend("cpu", threads, level)), wanted), (name, threads)
+
+
+def test_images_made_at_once_are_those_made_one_by_one(backend: Backend, tmp_path: Path) -> None:
+    """Threads that share a backend, and its scratch, at different image sizes."""
+    known = [scene for name, scene in host_library.scenes(tmp_path) if name in ("overlaps", "apart", "volumes")] * 3
+    alone = [expose(scene, backend).record(seed=5).noisy for scene in known]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda scene: expose(scene, backend).record(seed=5).noisy, known))
+    for one, other in zip(alone, together, strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_seed_and_frame_choose_the_noise_and_nothing_else(backend: Backend, tmp_path: Path) -> None:

@@ -147,7 +147,11 @@ class CpuBackend:
 
 
 class CudaBackend:
-    """The same kernels on the current CUDA device."""
+    """The same kernels on the current CUDA device, in the current stream.
+
+    Threads that have streams of their own (``with cupy.cuda.Stream(non_blocking=True):``) have several images in
+    flight.
+    """
 
     name = "cuda"
     lanes = 1
@@ -165,7 +169,7 @@ class CudaBackend:
         except cupy.cuda.runtime.CUDARuntimeError as error:
             raise BackendError(f"no CUDA device ({error}) use backend='cpu'") from error
         self.xp: Any = cupy
-        self._scratch, self.blank = Scratch(cupy), Scratch(cupy)
+        self._scratch, self.blank = (Scratch(cupy, lambda: cupy.cuda.get_current_stream().ptr) for _ in range(2))
         self._constants: dict[int, Any] = {}
         self._module = cupy.RawModule(code=kernel_source(), options=CUDA_OPTIONS, backend="nvrtc")
 
