@@ -17,7 +17,7 @@ XSIM_FN Words philox4x32(Words counter, u32 key0, u32 key1) {
 }
 
 // What is drawn; a stream of its own for each, so that one never shifts another.
-enum Stream : u32 { STREAM_QUANTA = 0, STREAM_READ_NOISE = 1 };
+enum Stream : u32 { STREAM_QUANTA = 0, STREAM_READ_NOISE = 1, STREAM_LIGHT = 0x100, STREAM_CLASSES = 0x200 };
 
 struct Draws {
   u64 seed;

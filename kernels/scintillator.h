@@ -1,48 +1,97 @@
-// X-rays to light: the energy-weighted Poisson draw, then the spread of its light over the neighbours.
+// X-rays to light: the energy-weighted Poisson draw, then the spread of its light over the neighbours. A screen has one
+// or more depth classes; each is drawn and spread by itself and the light of all is added.
 // Compound Poisson in two moments: q = s Poisson(M1 / s), s = M2 / M1, has the mean M1 and the variance M2 of the
 // energy deposited; with one energy it is the plain draw.
 #pragma once
 #include "poisson.h"
 
 struct DrawQuantaArgs {
-  const float* signal;    // [pixel] M1, keV
-  const float* variance;  // [pixel] M2, keV^2
-  float* light;           // [pixel] keV
+  const float* signal;    // [class, pixel] M1, keV
+  const float* variance;  // [class, pixel] M2, keV^2
+  float* light;           // [class, pixel] keV
   u64 seed;
   i64 pixels;
   u32 frame;
 };
 
-// Work item: a pixel.
+// Stream of a depth class: the first keeps that of a screen without classes.
+XSIM_FN u32 quanta_stream(i64 depth_class) { return depth_class == 0 ? STREAM_QUANTA : STREAM_CLASSES + (u32)depth_class; }
+
+// Work item: a pixel of a class.
 XSIM_KERNEL(draw_quanta, DrawQuantaArgs) {
   const float m1 = args.signal[item], m2 = args.variance[item];
   float light = 0.0f;
   if (m1 > 0.0f && m2 > 0.0f) {
     const float weight = m2 / m1;
-    Draws draws = {args.seed, (u32)item, args.frame, STREAM_QUANTA, 0};
+    Draws draws = {args.seed, (u32)(item % args.pixels), args.frame, quanta_stream(item / args.pixels), 0};
     light = weight * poisson(m1 / weight, draws);
   }
   args.light[item] = light;
 }
 
-struct SpreadLightArgs {
-  const float* light;   // [row + 2 radius, column + 2 radius] with its margin
-  const float* kernel;  // [2 radius + 1, 2 radius + 1], sum 1
-  float* spread;        // [row, column]
-  i32 rows, columns, radius;
+struct DrawPhotonsArgs {
+  const float* light;  // [pixel] keV
+  float* drawn;        // [pixel] keV
+  u64 seed;
+  i64 pixels;
+  u32 frame;
+  float photons_per_kev;
 };
 
-// Work item: XSIM_LANES neighbouring pixels of a row. A sum over the kernel in one fixed order.
+// Photons of the light that are detected, counted and taken back to keV. Work item: a pixel.
+XSIM_KERNEL(draw_photons, DrawPhotonsArgs) {
+  Draws draws = {args.seed, (u32)item, args.frame, STREAM_LIGHT, 0};
+  args.drawn[item] = poisson(args.light[item] * args.photons_per_kev, draws) / args.photons_per_kev;
+}
+
+struct SpreadLightArgs {
+  const float* light;    // [class, row + 2 margin, column + 2 margin]
+  const float* kernels;  // [class, 2 radius + 1, 2 radius + 1], the sum of a class's is its share of the light
+  const i32* radii;      // [class] beyond which its kernel is nought; none above `radius`
+  float* spread;         // [row, column]
+  i32 rows, columns, radius, margin, classes;
+};
+
+// Work item: XSIM_LANES neighbouring pixels of a row. A sum over classes and kernel in one fixed order.
 XSIM_KERNEL(spread_light, SpreadLightArgs) {
   const i32 groups = (args.columns + XSIM_LANES - 1) / XSIM_LANES;
   const i32 row = (i32)(item / groups), first = (i32)(item % groups) * XSIM_LANES;
   const i32 lanes = smaller(XSIM_LANES, args.columns - first);
-  const i32 size = 2 * args.radius + 1, stride = args.columns + 2 * args.radius;
+  const i32 size = 2 * args.radius + 1, stride = args.columns + 2 * args.margin;
+  const i64 plane = (i64)stride * (args.rows + 2 * args.margin);
   float sum[XSIM_LANES] = {};
-  for (i32 dy = 0; dy < size; ++dy)
-    for (i32 dx = 0; dx < size; ++dx) {
-      const float weight = args.kernel[dy * size + dx];
-      const float* light = args.light + (i64)(row + dy) * stride + first + dx;
+  for (i32 c = 0; c < args.classes; ++c) {
+    const i32 radius = args.radii[c];
+    const float* kernel = args.kernels + ((i64)c * size + args.radius) * size + args.radius;
+    const float* middle = args.light + c * plane + (i64)(row + args.margin) * stride + first + args.margin;
+    for (i32 dy = -radius; dy <= radius; ++dy)
+      for (i32 dx = -radius; dx <= radius; ++dx) {
+        const float weight = kernel[dy * size + dx];
+        const float* light = middle + (i64)dy * stride + dx;
+        for (i32 lane = 0; lane < lanes; ++lane) sum[lane] += weight * light[lane];
+      }
+  }
+  for (i32 lane = 0; lane < lanes; ++lane) args.spread[(i64)row * args.columns + first + lane] = sum[lane];
+}
+
+struct SpreadAlongArgs {
+  const float* light;    // [class, row, column + 2 radius] along rows, [class, row + 2 radius, column] along columns
+  const float* weights;  // [class, 2 radius + 1]
+  float* spread;         // [row, column]
+  i64 plane;             // numbers of a class's light
+  i32 rows, columns, radius, stride, step, classes;  // from row to row of the light; from tap to tap
+};
+
+// One direction of a spread, over neighbours of a row (step 1) or of a column. Work item: as spread_light.
+XSIM_KERNEL(spread_along, SpreadAlongArgs) {
+  const i32 groups = (args.columns + XSIM_LANES - 1) / XSIM_LANES;
+  const i32 row = (i32)(item / groups), first = (i32)(item % groups) * XSIM_LANES;
+  const i32 lanes = smaller(XSIM_LANES, args.columns - first), size = 2 * args.radius + 1;
+  float sum[XSIM_LANES] = {};
+  for (i32 c = 0; c < args.classes; ++c)
+    for (i32 k = 0; k < size; ++k) {
+      const float weight = args.weights[c * size + k];
+      const float* light = args.light + c * args.plane + (i64)row * args.stride + first + (i64)k * args.step;
       for (i32 lane = 0; lane < lanes; ++lane) sum[lane] += weight * light[lane];
     }
   for (i32 lane = 0; lane < lanes; ++lane) args.spread[(i64)row * args.columns + first + lane] = sum[lane];

@@ -49,7 +49,7 @@ DRAWING = layout(
 )  # fmt: skip
 BEAM = layout(
     "attenuation signal_weights variance_weights",
-    ("axis_distance_mm", "f4"), ("energies", "i4"), ("materials", "i4"),
+    ("axis_distance_mm", "f4"), ("energies", "i4"), ("materials", "i4"), ("classes", "i4"),
 )  # fmt: skip
 _BINS = layout(
     "surfaces solids cursors spans list",
@@ -68,8 +68,15 @@ ARGUMENTS = {
         ("view", DIRECTIONS), ("stride", "i8"), ("pixels", "i8"), ("slots", "i4"), ("tiling", TILING),
     ),
     "draw_quanta": layout("signal variance light", ("seed", "u8"), ("pixels", "i8"), ("frame", "u4")),
+    "draw_photons": layout(
+        "light drawn", ("seed", "u8"), ("pixels", "i8"), ("frame", "u4"), ("photons_per_kev", "f4")
+    ),
     "spread_light": layout(
-        "light kernel spread", ("rows", "i4"), ("columns", "i4"), ("radius", "i4")
+        "light kernels radii spread", *((name, "i4") for name in ("rows", "columns", "radius", "margin", "classes"))
+    ),
+    "spread_along": layout(
+        "light weights spread", ("plane", "i8"),
+        *((name, "i4") for name in ("rows", "columns", "radius", "stride", "step", "classes")),
     ),
     "read_out": layout(
         "light mean_light noisy clean noise expected valid",

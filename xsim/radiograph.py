@@ -12,11 +12,12 @@ import numpy as np
 from xsim.absorption import BeamWeights, beam_weights
 from xsim.backend import Backend, get_backend
 from xsim.errors import SceneError
+from xsim.light_spread import LightSpread, light_spread
 from xsim.mesh import MeshBody
 from xsim.resources import VERSION
 from xsim.sampling import Absorbed, absorb_scene, describe_rays, exposure_of
 from xsim.scene import Scene
-from xsim.scintillator import draw_light, light_kernel, spread_light
+from xsim.scintillator import count_photons, draw_light, spread_light
 from xsim.sensor import Readout, readout_of, record
 from xsim.volume import VolumeBody
 
@@ -63,7 +64,10 @@ class Exposure:
 
     Attributes
     ----------
-    signal, variance : float32 [row + margin, column + margin]
+    kernel : float64 or float32 [2 n + 1, 2 m + 1]
+        Point response of the mean light of the frame: that of each depth class by its share of the light.
+    spread : LightSpread
+    signal, variance : float32 [row + margin, column + margin], with depth classes [class, row + margin, ...]
         Mean energy absorbed [keV] and its variance [keV^2], with the kernel's margin.
     mean_light : float32 [row, column] keV
     valid : uint8 [row, column]
@@ -76,6 +80,7 @@ class Exposure:
     weights: BeamWeights
     mas: float
     kernel: np.ndarray
+    spread: LightSpread
     readout: Readout
     signal: Any
     variance: Any
@@ -108,7 +113,10 @@ class Exposure:
         check_seed(seed, frame)
         machine = self.backend
         light = draw_light(self.signal, self.variance, seed, frame, machine)
-        spread = spread_light(light, self.kernel, machine)
+        spread = spread_light(light, self.spread, machine)
+        counted = self.scene.detector.scintillator.light_photons_per_kev
+        if counted is not None and self.scene.detector.response != "ideal":
+            spread = count_photons(spread, counted, seed, frame, machine)
         valid = self.valid.copy()
         found = record(spread, self.mean_light, valid, self.readout, seed, frame, machine)
         return {**found, "valid": valid.astype(bool), "labels": self.labels}
@@ -175,19 +183,20 @@ def expose(scene: Scene, backend: Backend | str = "auto") -> Exposure:
 
     """
     backend = get_backend(backend) if isinstance(backend, str) else backend
-    kernel = light_kernel(scene.detector)
-    above, beside = (length // 2 for length in kernel.shape)
+    spread = light_spread(scene.detector)
+    above, beside = spread.margin
     view = scene.view
     mas = exposure_of(scene, view)
     weights = beam_weights(scene, view, mas)
     seen = absorb_scene(scene, view.with_margin(above, beside), weights, backend)
-    mean_light = spread_light(seen.signal, kernel, backend)
+    mean_light = spread_light(seen.signal, spread, backend)
     inner = slice(above, above + view.rows), slice(beside, beside + view.columns)
     readout = readout_of(scene.detector, float(mean_light.max()))
     exposure = Exposure(
-        scene, backend, weights, mas, kernel, readout, seen.signal, seen.variance, mean_light,
+        scene, backend, weights, mas, spread.mean_kernel(class_means(seen.signal)), spread, readout, seen.signal,
+        seen.variance, mean_light,
         seen.sound[inner].astype(np.uint8), backend.xp.ascontiguousarray(seen.labels[inner]),
-        derived_numbers(scene, weights, mas, kernel, readout, seen),
+        derived_numbers(scene, weights, mas, spread, readout, seen),
     )  # fmt: skip
     if float(mean_light.max()) * readout.gain_adu_per_kev < 1.0 and scene.detector.response != "ideal":
         warnings.warn("the frame is black (less than 1 ADU of signal anywhere) raise exposure_s or voltage_kv",
@@ -199,20 +208,23 @@ def derived_numbers(
     scene: Scene,
     weights: BeamWeights,
     mas: float,
-    kernel: np.ndarray,
+    spread: LightSpread,
     readout: Readout,
     seen: Absorbed,
 ) -> dict[str, Any]:
     """Exposure, gain and noise of a frame.
 
     The pixelwise variance of the spread light is s sum(h^2) times its mean, s = M2 / M1 the energy a quantum weighs;
-    s changes with hardening, so the frame's slope takes the mean M2 over the mean M1.
+    s changes with hardening, so the frame's slope takes the mean M2 over the mean M1. With depth classes M1 and M2 are
+    sums over them, and sum(h^2) is their mean by M2. Photons of the light that are counted add their own 1 / n.
     """
-    squares = float((kernel.astype(np.float64) ** 2).sum())
-    total = float(seen.signal.mean(dtype=np.float64))
-    weight_kev = float(seen.variance.mean(dtype=np.float64)) / total if total > 0 else 0.0
+    means, seconds = class_means(seen.signal), class_means(seen.variance)
+    total, second = float(means.sum()), float(seconds.sum())
+    weight_kev = second / total if total > 0 else 0.0
+    squares = spread.sum_squares(seconds)
+    counted = scene.detector.scintillator.light_photons_per_kev if scene.detector.response != "ideal" else None
     gain, offset = readout.gain_adu_per_kev, readout.offset_adu
-    slope = gain * weight_kev * squares
+    slope = gain * weight_kev * squares + (gain / counted if counted else 0.0)
     rounding = readout.step**2 / 12.0
     return {
         "detector": scene.detector.preset,
@@ -232,6 +244,11 @@ def derived_numbers(
         **describe_rays(scene, seen),
         "bodies": describe_bodies(scene),
     }
+
+
+def class_means(image: Any) -> np.ndarray:
+    """Mean of each depth class's image, float64 [class]."""
+    return np.array([float(plane.mean(dtype=np.float64)) for plane in image.reshape(-1, *image.shape[-2:])])
 
 
 def describe_bodies(scene: Scene) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ class Absorbed:
 
     Attributes
     ----------
-    signal, variance : float32 [row, column] keV, keV^2
+    signal, variance : float32 [row, column] or [class, row, column] keV, keV^2
     labels : uint16 [row, column]
         Of the ray from the middle of the source to the middle of the pixel, or next to it.
     sound : bool [row, column]
@@ -115,7 +115,8 @@ def absorb_from(scene: Scene, view: View, weights: BeamWeights, backend: Backend
         return Absorbed(*mean_of_parts(found, n, backend), rays_per_pixel=float(n * n))
     coarse = expected_signal(scene, view, weights, backend)
     open_kev = float(weights.signal_kev.sum()) * view.middle_share
-    crossed = crossed_pixels(scene, view, coarse[0], coarse[2], open_kev, backend)
+    total = coarse[0] if coarse[0].ndim == 2 else coarse[0].sum(axis=0)
+    crossed = crossed_pixels(scene, view, total, coarse[2], open_kev, backend)
     share = float(crossed.mean(dtype=np.float64))
     if share == 0.0:
         return Absorbed(*coarse, rays_per_pixel=1.0)
@@ -137,7 +138,7 @@ def expected_signal(
 
     Returns
     -------
-    signal, variance : float32 [row, column] keV, keV^2
+    signal, variance : float32 [row, column] or [class, row, column] keV, keV^2
     labels : uint16 [row, column]
     sound : bool [row, column]
     """
@@ -152,7 +153,9 @@ def mean_of_parts(found: tuple[Any, Any, Any, Any], n: int, backend: Backend) ->
     signal, variance, labels, sound = found
     parts = [(j, i) for j in range(n) for i in range(n)]  # one fixed order of addition
     share = np.float32(1.0 / n**2)
-    means = (xp.ascontiguousarray(sum(image[j::n, i::n] for j, i in parts) * share) for image in (signal, variance))
+    means = (
+        xp.ascontiguousarray(sum(image[..., j::n, i::n] for j, i in parts) * share) for image in (signal, variance)
+    )
     all_sound = functools.reduce(operator.and_, (sound[j::n, i::n] for j, i in parts))
     return (*means, xp.ascontiguousarray(labels[n // 2 :: n, n // 2 :: n]), all_sound)
 
