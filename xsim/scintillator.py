@@ -165,7 +165,7 @@ def spread_light(light: Any, spread: LightSpread | np.ndarray, backend: Backend)
     above, beside = spread.margin
     light = light.reshape(-1, *light.shape[-2:])
     rows, columns = light.shape[1] - 2 * above, light.shape[2] - 2 * beside
-    classes, height, width = spread.kernels.shape
+    classes, _, width = spread.kernels.shape
     found = xp.empty((rows, columns), np.float32)
     items = rows * -(-columns // backend.lanes)
     if above == 0:
