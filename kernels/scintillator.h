@@ -17,16 +17,34 @@ struct DrawQuantaArgs {
 // Stream of a depth class: the first keeps that of a screen without classes.
 XSIM_FN u32 quanta_stream(i64 depth_class) { return depth_class == 0 ? STREAM_QUANTA : STREAM_CLASSES + (u32)depth_class; }
 
-// Work item: a pixel of a class.
+// Work item: XSIM_LANES neighbouring pixels of a class. Most take their first candidate, worked out in vectors; the
+// others draw again from the start, pixel by pixel.
 XSIM_KERNEL(draw_quanta, DrawQuantaArgs) {
-  const float m1 = args.signal[item], m2 = args.variance[item];
-  float light = 0.0f;
-  if (m1 > 0.0f && m2 > 0.0f) {
-    const float weight = m2 / m1;
-    Draws draws = {args.seed, (u32)(item % args.pixels), args.frame, quanta_stream(item / args.pixels), 0};
-    light = weight * poisson(m1 / weight, draws);
+  const i64 groups = (args.pixels + XSIM_LANES - 1) / XSIM_LANES, depth_class = item / groups;
+  const i64 pixel = item % groups * XSIM_LANES, at = depth_class * args.pixels + pixel;
+  const i32 lanes = (i32)smaller((i64)XSIM_LANES, args.pixels - pixel);
+  const u32 stream = quanta_stream(depth_class);
+  u32 words[4][XSIM_LANES];
+  float weight[XSIM_LANES], mean[XSIM_LANES], drawn[XSIM_LANES];
+  for (i32 lane = 0; lane < XSIM_LANES; ++lane) {
+    words[0][lane] = (u32)(pixel + lane);
+    words[1][lane] = args.frame;
+    words[2][lane] = stream;
+    words[3][lane] = 0;
   }
-  args.light[item] = light;
+  philox4x32_lanes(words, (u32)args.seed, (u32)(args.seed >> 32));
+  for (i32 lane = 0; lane < lanes; ++lane) {
+    const float m1 = args.signal[at + lane], m2 = args.variance[at + lane];
+    weight[lane] = m2 / m1;
+    mean[lane] = m1 > 0.0f && m2 > 0.0f ? m1 / weight[lane] : 0.0f;
+    drawn[lane] = poisson_at_once(mean[lane], words[0][lane], words[1][lane]);
+  }
+  for (i32 lane = 0; lane < lanes; ++lane)
+    if (drawn[lane] < 0.0f) {
+      Draws draws = {args.seed, (u32)(pixel + lane), args.frame, stream, 0};
+      drawn[lane] = poisson(mean[lane], draws);
+    }
+  for (i32 lane = 0; lane < lanes; ++lane) args.light[at + lane] = mean[lane] > 0.0f ? weight[lane] * drawn[lane] : 0.0f;
 }
 
 struct DrawPhotonsArgs {

@@ -25,14 +25,14 @@ import numpy as np
 
 from xsim import material
 from xsim.material import Material
-from xsim.slab import Slab, deposit
+from xsim.slab import EDGE_SIDES, Slab, deposit
 from xsim.tube_cache import cache_directory
 
 __all__ = ["DEPTH_BINS", "SHIPPED", "Deposition", "deposition_of", "screen_key", "tabulate"]
 
 logger = logging.getLogger(__name__)
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 DEPTH_BINS: Final = 16
 HISTORIES: Final = 8000  # a depth bin and energy; the error of a screen's Swank factor is below 0.003 up to 160 keV
 LOWEST_KEV: Final = 5.0  # below it what is left is taken as at it: all, but for what scatters back
@@ -108,7 +108,7 @@ def tabulate(substance: Material, areal_mg_cm2: float) -> Deposition:
 def node_energies(slab: Slab) -> np.ndarray:
     """Energies of a table, even in ln E, and both sides of the K edges between the first and the last."""
     energy = np.geomspace(LOWEST_KEV, material.HIGHEST_KEV, NODES)
-    edges = [shell.edge_kev * side for shell in slab.shells if shell for side in (1 - 1e-6, 1 + 1e-6)]
+    edges = [shell.edge_kev * side for shell in slab.shells if shell for side in EDGE_SIDES]
     return np.union1d(energy, [edge for edge in edges if energy[0] < edge < energy[-1]])
 
 

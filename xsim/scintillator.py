@@ -129,8 +129,8 @@ def draw_light(signal: Any, variance: Any, seed: int, frame: int, backend: Backe
     light = backend.xp.empty(signal.shape, np.float32)
     rows, columns = signal.shape[-2:]
     backend.launch(
-        "draw_quanta", signal.size, signal=signal, variance=variance, light=light, seed=seed,
-        pixels=rows * columns, frame=frame,
+        "draw_quanta", signal.size // (rows * columns) * -(-rows * columns // backend.lanes), signal=signal,
+        variance=variance, light=light, seed=seed, pixels=rows * columns, frame=frame,
     )  # fmt: skip
     return light
 

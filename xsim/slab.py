@@ -19,9 +19,10 @@ import numpy as np
 from xsim import material
 from xsim.material import KShell, Material
 
-__all__ = ["CUTOFF_KEV", "Slab", "deposit"]
+__all__ = ["CUTOFF_KEV", "EDGE_SIDES", "Slab", "deposit"]
 
 CUTOFF_KEV = 1.0  # a photon below it is absorbed where it is
+EDGE_SIDES = (1 - 1e-4, 1 + 1e-4)  # xraylib's coefficients jump within 3e-5 of where it says the edge is
 GRID = 1500  # energies of the coefficient tables, beside those at the edges
 TRANSFERS = np.linspace(0.0, 65.0, 3001) ** 2 / 65.0  # 1/Angstrom
 HC_KEV_ANGSTROM = 12.39841984
@@ -60,7 +61,7 @@ class Slab:
         numbers = [number for number, _ in substance.weight_fractions]
         shells = tuple(material.k_shell(number) for number in numbers)
         energy = np.geomspace(0.9 * CUTOFF_KEV, highest_kev, GRID)
-        edges = [s.edge_kev * side for s in shells if s for side in (1 - 1e-9, 1 + 1e-9)]
+        edges = [s.edge_kev * side for s in shells if s for side in EDGE_SIDES]
         energy = np.union1d(energy, [edge for edge in edges if energy[0] < edge < energy[-1]])
         parts = [w * material.interactions(number, energy) for number, w in substance.weight_fractions]
         running = np.cumsum(np.concatenate(parts), axis=0)
