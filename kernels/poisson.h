@@ -35,10 +35,11 @@ XSIM_FN float log_probability(float k, float mean, float excess) {
   return -stirling_remainder(k) - deviance(k, mean, excess) - 0.5f * logarithm(6.28318531f * k);
 }
 
-XSIM_FN float poisson_by_inversion(float mean, Draws& draws) {
+// Both take the words of a first draw; `draws` makes the further ones.
+XSIM_FN float poisson_by_inversion(float mean, Words words, Draws& draws) {
   const float none = exponential(-mean);
-  for (int attempt = 0; attempt < 16; ++attempt) {
-    u32 left = draw(draws).w[0];
+  for (int attempt = 0; attempt < 16; ++attempt, words = draw(draws)) {
+    u32 left = words.w[0];
     float p = none;
     for (i32 k = 0; k < 64; ++k) {
       const u32 step = p >= 1.0f ? 0xFFFFFFFFu : (u32)(p * 4294967296.0f);
@@ -65,13 +66,12 @@ XSIM_FN float candidate_shift(const Rejection& r, float mean, float fraction, fl
   return larger(fraction + 0.43f + (2.0f * r.a / us + r.b) * u, -mean - 2.0f);
 }
 
-XSIM_FN float poisson_by_rejection(float mean, Draws& draws) {
+XSIM_FN float poisson_by_rejection(float mean, Words words, Draws& draws) {
   const Rejection r = rejection_of(mean);
   const float inverse_alpha = 1.1239f + 1.1328f / (r.b - 3.4f);
   const i32 whole = floor_to_int(mean);
   const float fraction = mean - (float)whole;
-  for (int attempt = 0; attempt < 256; ++attempt) {
-    const Words words = draw(draws);
+  for (int attempt = 0; attempt < 256; ++attempt, words = draw(draws)) {
     for (int pair = 0; pair < 4; pair += 2) {
       const float u = uniform(words.w[pair]) - 0.5f;
       const float v = uniform(words.w[pair + 1]);
@@ -99,11 +99,17 @@ XSIM_FN float poisson_at_once(float mean, u32 first, u32 second) {
   const float held = larger(us, 0.07f);  // a candidate with less is not taken
   const float shift = candidate_shift(r, mean, mean - (float)whole, u, held);
   const float k = (float)(whole + floor_to_int(shift));
-  return us >= 0.07f && uniform(second) <= r.squeeze && mean >= 10.0f ? k : -1.0f;
+  const u32 taken = 0u - (u32)((us >= 0.07f) & (uniform(second) <= r.squeeze) & (mean >= 10.0f));
+  return float_of((bits_of(k) & taken) | (bits_of(-1.0f) & ~taken));
+}
+
+XSIM_FN float poisson_from(float mean, Words words, Draws& draws) {
+  return mean < 10.0f ? poisson_by_inversion(mean, words, draws) : poisson_by_rejection(mean, words, draws);
 }
 
 // Number of quanta, a float that holds an integer. 0 <= mean < 2^30.
 XSIM_FN float poisson(float mean, Draws& draws) {
   if (!(mean > 0.0f)) return 0.0f;
-  return mean < 10.0f ? poisson_by_inversion(mean, draws) : poisson_by_rejection(mean, draws);
+  const Words words = draw(draws);
+  return poisson_from(mean, words, draws);
 }

@@ -18,7 +18,7 @@ struct DrawQuantaArgs {
 XSIM_FN u32 quanta_stream(i64 depth_class) { return depth_class == 0 ? STREAM_QUANTA : STREAM_CLASSES + (u32)depth_class; }
 
 // Work item: XSIM_LANES neighbouring pixels of a class. Most take their first candidate, worked out in vectors; the
-// others draw again from the start, pixel by pixel.
+// others go on pixel by pixel.
 XSIM_KERNEL(draw_quanta, DrawQuantaArgs) {
   const i64 groups = (args.pixels + XSIM_LANES - 1) / XSIM_LANES, depth_class = item / groups;
   const i64 pixel = item % groups * XSIM_LANES, at = depth_class * args.pixels + pixel;
@@ -34,15 +34,17 @@ XSIM_KERNEL(draw_quanta, DrawQuantaArgs) {
   }
   philox4x32_lanes(words, (u32)args.seed, (u32)(args.seed >> 32));
   for (i32 lane = 0; lane < lanes; ++lane) {
-    const float m1 = args.signal[at + lane], m2 = args.variance[at + lane];
+    const float m1 = larger(args.signal[at + lane], 0.0f), m2 = larger(args.variance[at + lane], 0.0f);
+    const float quanta = m1 / (m2 / m1);
     weight[lane] = m2 / m1;
-    mean[lane] = m1 > 0.0f && m2 > 0.0f ? m1 / weight[lane] : 0.0f;
-    drawn[lane] = poisson_at_once(mean[lane], words[0][lane], words[1][lane]);
+    mean[lane] = smaller(m1, m2) > 0.0f ? quanta : 0.0f;
   }
+  for (i32 lane = 0; lane < lanes; ++lane) drawn[lane] = poisson_at_once(mean[lane], words[0][lane], words[1][lane]);
   for (i32 lane = 0; lane < lanes; ++lane)
-    if (drawn[lane] < 0.0f) {
-      Draws draws = {args.seed, (u32)(pixel + lane), args.frame, stream, 0};
-      drawn[lane] = poisson(mean[lane], draws);
+    if (drawn[lane] < 0.0f && mean[lane] > 0.0f) {
+      Draws draws = {args.seed, (u32)(pixel + lane), args.frame, stream, 1};
+      const Words known = {{words[0][lane], words[1][lane], words[2][lane], words[3][lane]}};
+      drawn[lane] = poisson_from(mean[lane], known, draws);
     }
   for (i32 lane = 0; lane < lanes; ++lane) args.light[at + lane] = mean[lane] > 0.0f ? weight[lane] * drawn[lane] : 0.0f;
 }
@@ -88,6 +90,60 @@ XSIM_KERNEL(spread_light, SpreadLightArgs) {
         const float* light = middle + (i64)dy * stride + dx;
         for (i32 lane = 0; lane < lanes; ++lane) sum[lane] += weight * light[lane];
       }
+  }
+  for (i32 lane = 0; lane < lanes; ++lane) args.spread[(i64)row * args.columns + first + lane] = sum[lane];
+}
+
+// sum[lane] += the taps of a row, four distances at a time. `at` is the row at the first lane.
+XSIM_FN void add_folded(const float* at, const float* weight, i32 radius, i32 lanes, float* sum) {
+  XSIM_INDEPENDENT
+  for (i32 k = 0; k < lanes; ++k) sum[k] += weight[0] * at[k];
+  i32 dx = 1;
+  for (; dx + 3 <= radius; dx += 4) {
+    const float w0 = weight[dx], w1 = weight[dx + 1], w2 = weight[dx + 2], w3 = weight[dx + 3];
+    const float *left = at - dx, *right = at + dx;
+    XSIM_INDEPENDENT
+    for (i32 k = 0; k < lanes; ++k)
+      sum[k] += (w0 * (left[k] + right[k]) + w1 * (left[k - 1] + right[k + 1])) +
+                (w2 * (left[k - 2] + right[k + 2]) + w3 * (left[k - 3] + right[k + 3]));
+  }
+  for (; dx <= radius; ++dx) {
+    const float w = weight[dx];
+    XSIM_INDEPENDENT
+    for (i32 k = 0; k < lanes; ++k) sum[k] += w * (at[k - dx] + at[k + dx]);
+  }
+}
+
+// Radius of the kernels that spread_classes folds, at the most.
+#define XSIM_FOLD 128
+
+struct SpreadClassesArgs {
+  const float* light;      // [class, row + 2 margin, column + 2 margin]
+  const float* quadrants;  // [class, 1 + radius, 1 + radius] weights of the rows and columns from the middle on
+  const i32* radii;        // [class] beyond which its kernel is nought; none above `radius`, that not above XSIM_FOLD
+  float* spread;           // [row, column]
+  i32 rows, columns, radius, margin, classes;
+};
+
+// spread_light of kernels that are the same mirrored, with half the additions and a quarter of the multiplications: the
+// two rows at a distance are added first, then the two columns. Work item: as there.
+XSIM_KERNEL(spread_classes, SpreadClassesArgs) {
+  const i32 groups = (args.columns + XSIM_LANES - 1) / XSIM_LANES;
+  const i32 row = (i32)(item / groups), first = (i32)(item % groups) * XSIM_LANES;
+  const i32 lanes = smaller(XSIM_LANES, args.columns - first), stride = args.columns + 2 * args.margin;
+  const i64 plane = (i64)stride * (args.rows + 2 * args.margin);
+  float sum[XSIM_LANES] = {}, folded[XSIM_LANES + 2 * XSIM_FOLD];
+  for (i32 c = 0; c < args.classes; ++c) {
+    const i32 radius = args.radii[c], width = lanes + 2 * radius;
+    const float* middle = args.light + c * plane + (i64)(row + args.margin) * stride + first + args.margin - radius;
+    for (i32 dy = 0; dy <= radius; ++dy) {
+      const float* weight = args.quadrants + ((i64)c * (args.radius + 1) + dy) * (args.radius + 1);
+      const float *above = middle - (i64)dy * stride, *below = middle + (i64)dy * stride;
+      const float twice = dy == 0 ? 0.0f : 1.0f;
+      XSIM_INDEPENDENT
+      for (i32 k = 0; k < width; ++k) folded[k] = above[k] + twice * below[k];
+      add_folded(folded + radius, weight, radius, lanes, sum);
+    }
   }
   for (i32 lane = 0; lane < lanes; ++lane) args.spread[(i64)row * args.columns + first + lane] = sum[lane];
 }

@@ -74,6 +74,9 @@ ARGUMENTS = {
     "spread_light": layout(
         "light kernels radii spread", *((name, "i4") for name in ("rows", "columns", "radius", "margin", "classes"))
     ),
+    "spread_classes": layout(
+        "light quadrants radii spread", *((name, "i4") for name in ("rows", "columns", "radius", "margin", "classes"))
+    ),
     "spread_along": layout(
         "light weights spread", ("plane", "i8"),
         *((name, "i4") for name in ("rows", "columns", "radius", "stride", "step", "classes")),

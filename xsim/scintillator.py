@@ -23,6 +23,8 @@ __all__ = [
     "PhotonLight", "absorbed_fraction", "count_photons", "draw_light", "light_kernel", "photon_light", "spread_light",
 ]  # fmt: skip
 
+FOLD_PX = 128  # XSIM_FOLD
+
 
 @dataclass(frozen=True)
 class PhotonLight:
@@ -174,10 +176,13 @@ def spread_light(light: Any, spread: LightSpread | np.ndarray, backend: Backend)
             rows=rows, columns=columns, radius=beside, stride=light.shape[2], step=1, classes=classes,
         )  # fmt: skip
         return found
-    backend.launch(
-        "spread_light", items, light=light, kernels=xp.asarray(spread.kernels), radii=xp.asarray(spread.radii),
-        spread=found, rows=rows, columns=columns, radius=width // 2, margin=beside, classes=classes,
-    )  # fmt: skip
+    radius, common = width // 2, {"radii": xp.asarray(spread.radii), "rows": rows, "columns": columns, "margin": beside}
+    common |= {"light": light, "spread": found, "radius": radius, "classes": classes}
+    if classes > 1 and radius <= FOLD_PX:
+        quadrants = np.ascontiguousarray(spread.kernels[:, radius:, radius:])
+        backend.launch("spread_classes", items, quadrants=xp.asarray(quadrants), **common)
+    else:
+        backend.launch("spread_light", items, kernels=xp.asarray(spread.kernels), **common)
     if spread.glare is None:
         return found
     return found + spread_glare(light, spread, backend)
