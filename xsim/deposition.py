@@ -87,7 +87,7 @@ def screen_key(substance: Material, areal_mg_cm2: float) -> str:
     """What a table belongs to: composition, areal density and how it was made. Density does not count."""
     setting = {
         "layout": LAYOUT, "depth_bins": DEPTH_BINS, "histories": HISTORIES, "nodes": NODES, "lowest": LOWEST_KEV,
-        "weight_fractions": [[number, round(share, 6)] for number, share in substance.weight_fractions],
+        "weight_fractions": [[number, round(share, 4)] for number, share in substance.weight_fractions],
         "areal_mg_cm2": float(f"{areal_mg_cm2:.6g}"),
     }  # fmt: skip
     return hashlib.sha256(json.dumps(setting, sort_keys=True).encode()).hexdigest()[:16]
