@@ -1,4 +1,4 @@
-"""Energy left in a screen: the slab Monte Carlo against a reference, its parts against integrals, tables kept on disk."""
+"""Energy left in a screen: the Monte Carlo against a reference, its parts against integrals, tables kept on disk."""
 
 from __future__ import annotations
 
