@@ -93,7 +93,7 @@ XSIM_FN float poisson_by_rejection(float mean, Words words, Draws& draws) {
 // The first candidate of poisson_by_rejection where the squeeze takes it, else -1. Without branches, so that
 // neighbouring pixels share vectors.
 XSIM_FN float poisson_at_once(float mean, u32 first, u32 second) {
-  const Rejection r = rejection_of(mean);
+  const Rejection r = rejection_of(larger(mean, 10.0f));
   const i32 whole = floor_to_int(mean);
   const float u = uniform(first) - 0.5f, us = 0.5f - larger(u, -u);
   const float held = larger(us, 0.07f);  // a candidate with less is not taken

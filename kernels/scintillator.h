@@ -34,10 +34,12 @@ XSIM_KERNEL(draw_quanta, DrawQuantaArgs) {
   }
   philox4x32_lanes(words, (u32)args.seed, (u32)(args.seed >> 32));
   for (i32 lane = 0; lane < lanes; ++lane) {
-    const float m1 = larger(args.signal[at + lane], 0.0f), m2 = larger(args.variance[at + lane], 0.0f);
-    const float quanta = m1 / (m2 / m1);
-    weight[lane] = m2 / m1;
-    mean[lane] = smaller(m1, m2) > 0.0f ? quanta : 0.0f;
+    const float m1 = args.signal[at + lane], m2 = args.variance[at + lane];
+    const bool lit = smaller(m1, m2) > 0.0f;
+    const float held = lit ? m1 : 1.0f;
+    weight[lane] = (lit ? m2 : 1.0f) / held;
+    const float quanta = held / weight[lane];
+    mean[lane] = lit ? quanta : 0.0f;
   }
   for (i32 lane = 0; lane < lanes; ++lane) drawn[lane] = poisson_at_once(mean[lane], words[0][lane], words[1][lane]);
   for (i32 lane = 0; lane < lanes; ++lane)
