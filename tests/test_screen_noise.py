@@ -30,7 +30,7 @@ def test_the_mean_of_frames_of_depth_classes_is_expected_at_every_pixel(backend:
 
 
 def test_single_model_is_blurred_poisson_noise(backend: Backend) -> None:
-    """I = h * (g Poisson): mean g lambda, autocovariance g^2 lambda (h*h) at 25 lags; 1e6 pixels, Sidak at 1 %."""
+    """I = h * (g Poisson): mean g lambda, autocovariance g^2 lambda (h*h) at 28 lags; 1e6 pixels, Sidak at 1 %."""
     quanta, reach = 900.0, 3
     exposure = expose(
         station(shape=(1024, 1024), acquisition={"quanta_per_pixel": quanta}, sensor=SILENT,
