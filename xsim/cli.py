@@ -15,6 +15,7 @@ from xsim import image_io
 from xsim.backend import get_backend
 from xsim.command import CommandParser, run_command
 from xsim.errors import OutputError, SceneError
+from xsim.material_table import DEFAULT_KEV, describe_material, list_materials, parse_material
 from xsim.radiograph import Radiograph, expose
 from xsim.resources import VERSION, package_directory
 from xsim.scene_file import load_scene, phantom_names, phantom_path
@@ -51,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     add.add_argument("file", type=Path, nargs="?", default=Path("scene.toml"))
     add.set_defaults(run=run_init)
     add_scene_commands(commands.add_parser("scene", help="scene files from elsewhere"))
+    add_materials_command(commands)
     add = commands.add_parser("demo", help="simulate the shipped phantoms", epilog="example: xsim demo -o demo-out")
     add.add_argument("-o", "--output", type=Path, default=Path("demo-out"))
     add_machine_options(add)
@@ -76,6 +78,23 @@ def add_scene_commands(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--rotation-deg", type=float, nargs=3, default=(0.0, 0.0, 0.0), metavar=("X", "Y", "Z"))
     add.add_argument("--keep-origin", action="store_true", help="do not move the assembly's middle to the origin")
     add.set_defaults(run=run_from_cad)
+
+
+def add_materials_command(commands: Any) -> None:
+    add = commands.add_parser(
+        "materials",
+        help="materials by name; density, composition, edges and attenuation of one",
+        epilog='example: xsim materials show 316L --energy-kev 60 100; xsim materials show "Al=96,Cu=4" '
+        "--density-g-cm3 2.8",
+    )
+    add.set_defaults(run=run_materials)
+    show = add.add_subparsers(metavar="COMMAND").add_parser(
+        "show", help="one material", epilog="example: xsim materials show PMMA --density-g-cm3 1.17"
+    )
+    show.add_argument("name", help="a name, a formula, or parts by weight: Al=96,Cu=4")
+    show.add_argument("--density-g-cm3", type=float, help="instead of the usual density")
+    show.add_argument("--energy-kev", type=float, nargs="+", help="energies of the table, 0.1 to 800")
+    show.set_defaults(run=run_show_material)
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
@@ -160,6 +179,15 @@ def run_from_cad(options: argparse.Namespace) -> None:
     print(parts_table(parts))
     print(f"facets within {chord_mm:.3g} mm of the CAD surface; {len(scene.body)} bodies of {len(parts)} meshes")
     print(f"{options.output} written; next: xsim simulate {options.output} -o out")
+
+
+def run_materials(options: argparse.Namespace) -> None:
+    print(list_materials())
+
+
+def run_show_material(options: argparse.Namespace) -> None:
+    material = parse_material(options.name, options.density_g_cm3)
+    print(describe_material(material, options.energy_kev or DEFAULT_KEV))
 
 
 def run_demo(options: argparse.Namespace) -> None:

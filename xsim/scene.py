@@ -76,6 +76,10 @@ class Scene(StrictModel):
     def _spot_of_a_cone_beam(self) -> Scene:
         if self.source.has_focal_spot and self.geometry.beam == "parallel":
             raise ValueError("a parallel beam has no focal spot (its source is far away) leave focal_spot out")
+        if self.source.heel and self.geometry.beam == "parallel":
+            raise ValueError("a parallel beam has no heel effect (its source is far away) leave heel out")
+        if self.source.drift_share_per_s and self.acquisition.lines is None:
+            raise ValueError("drift_share_per_s is seen along a line scan (a panel takes one exposure) leave it out")
         return self
 
     @property
@@ -95,6 +99,16 @@ class Scene(StrictModel):
         if belt is not None:
             return line_scan(self.geometry, camera.columns, camera.pitch_mm, belt)
         return panel(self.geometry, camera.rows, camera.columns, camera.pitch_mm)
+
+    @property
+    def edges_kev(self) -> list[float]:
+        """K and L edges of everything in the beam: bodies, filters, screen."""
+        specs: list[Any] = [spec for body in self.bodies for spec in body.materials()]
+        specs += [sheet.material for sheet in (*self.source.inherent_filters, *self.source.filters)]
+        if self.detector.response != "ideal":
+            specs.append(self.detector.scintillator.material)
+        found = (material.edges_kev(spec, material.LOWEST_KEV, material.HIGHEST_KEV) for spec in specs)
+        return sorted({edge for edges in found for edge in edges})
 
     @property
     def belt(self) -> Belt | None:
