@@ -207,8 +207,12 @@ class Source(StrictModel):
 
     def _bare(self, borders_kev: Sequence[float] = (), take_off_deg: float | None = None) -> Spectrum:
         assert self.voltage_kv is not None
-        emitter = Tube(self.target, self.target_thickness_um, self.anode_angle_deg, self.model, take_off_deg)
-        return bare_tube(emitter, self.voltage_kv, self.ripple_share, self.ripple_shape, tuple(borders_kev))
+        return bare_tube(
+            self._emitter(take_off_deg), self.voltage_kv, self.ripple_share, self.ripple_shape, tuple(borders_kev)
+        )
+
+    def _emitter(self, take_off_deg: float | None = None) -> Tube:
+        return Tube(self.target, self.target_thickness_um, self.anode_angle_deg, self.model, take_off_deg)
 
     def output_factor_for(self, air_kerma_ugy: float) -> float:
         """The ``output_factor`` with which this source gives a measured air kerma.
