@@ -18,6 +18,7 @@ from station import station
 
 from xsim import simulate
 from xsim.radiograph import expose
+from xsim.screen import Scintillator
 
 FILE = json.loads((Path(__file__).parent / "data" / "ctsimu_sw1_al.json").read_text())
 STEPS_MM = FILE["al_thickness_mm"]
@@ -57,7 +58,7 @@ def test_one_energy():
 
 
 def test_the_tube_with_its_fitted_filter():
-    """120 kV within 1.5 %; a quarter of a millimetre more or less of aluminium changes the worst step by 0.4 to 0.7 %."""
+    """120 kV within 1.5 %; a quarter of a millimetre of aluminium more moves the thickest step by 1.0 %."""
     expected = reference("120kV", "Ideal")
     np.testing.assert_allclose(grey_values(tube(), response="ideal"), expected, rtol=0.015)
     worst = [np.abs(grey_values(tube(mm), response="ideal") / expected - 1).max() for mm in (3.0, 3.75, 4.5)]
@@ -73,16 +74,29 @@ def test_one_energy_on_caesium_iodide():
     np.testing.assert_allclose(found, expected, rtol=0.02)  # the codes' own spread, 1.5 % on the thickest step
 
 
+def error_on_caesium_iodide(**screen: Any) -> np.ndarray:
+    """Ratio of 200 um CsI to ideal over that of the codes, less 1, [step]."""
+    found = grey_values(tube(), scintillator={**SCREEN, **screen}) / grey_values(tube(), response="ideal")
+    return np.asarray(found / (reference("120kV", "CsI") / reference("120kV", "Ideal")) - 1)
+
+
 def test_the_tube_on_caesium_iodide():
-    """Ratio of 200 um CsI to ideal: 3 % on steps 4 to 9, 6 % on 2 and 3; step 1 misses 6 % with a screen of one class.
+    """The ratio within 3 % on steps 4 to 9, 6 % on 2 and 3; step 1 misses 6 % with a screen of one class.
 
     That screen keeps all energy of what it absorbs; fluorescence that escapes costs more at the energies of thin steps.
     """
-    found = grey_values(tube(), scintillator=SCREEN) / grey_values(tube(), response="ideal")
-    error = found / (reference("120kV", "CsI") / reference("120kV", "Ideal")) - 1
+    error = error_on_caesium_iodide()
     assert np.abs(error[3:]).max() < 0.03
     assert np.abs(error[1:3]).max() < 0.06
     assert -0.07 < error[0] < 0.0
+
+
+@pytest.mark.skipif("model" not in Scintillator.model_fields, reason="screens have one class")
+def test_the_tube_on_caesium_iodide_that_lets_fluorescence_go():
+    """The ratio within 3 % on steps 4 to 9, 6 % on 1 to 3, with the energy that a quantum leaves in depth classes."""
+    error = error_on_caesium_iodide(model="cascade")
+    assert np.abs(error[3:]).max() < 0.03
+    assert np.abs(error[:3]).max() < 0.06
 
 
 @pytest.mark.parametrize("wanted", [100.0, 250.0])
