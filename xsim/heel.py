@@ -19,7 +19,6 @@ Left out: the longer way of oblique rays through the filters, and the focal spot
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -27,16 +26,13 @@ import numpy as np
 
 from xsim import material
 from xsim.absorption import BeamWeights
-from xsim.backend import Backend
 from xsim.errors import SceneError
-from xsim.generator import drifted_output
 from xsim.geometry import View
-from xsim.sampling import Absorbed, absorb_scene, told_once
 from xsim.scene import Scene
 from xsim.source import Source
 from xsim.spectrum import Spectrum
 
-__all__ = ["HeelBasis", "absorb_beam", "heel_basis", "take_off_sines"]
+__all__ = ["HeelBasis", "heel_basis", "heel_beams", "take_off_sines"]
 
 Floats = np.ndarray
 #: Absorbers behind which the basis has to be right, mm.
@@ -140,47 +136,32 @@ def take_off_sines(source: Source, view: View) -> Floats:
     return np.asarray(above / np.sqrt(square))
 
 
-def absorb_beam(scene: Scene, view: View, weights: BeamWeights, backend: Backend) -> Absorbed:
-    """``absorb_scene`` for a beam that differs from pixel to pixel (heel) and from line to line (drift).
+def heel_beams(scene: Scene, view: View, weights: BeamWeights) -> list[tuple[BeamWeights, Floats]]:
+    """Beams of which an image under the heel effect is the sum, each with its share of every pixel.
 
     Parameters
     ----------
     scene : Scene
+        Its source with ``heel``.
     view : View
-        With the margin that the light's spread needs.
+        Its middle is the central ray.
     weights : BeamWeights
-        Of the central ray, at the start.
-    backend : Backend
+        Of the central ray, at energies of its spectrum.
+
+    Returns
+    -------
+    list of (BeamWeights, float32 [row, column])
+        The central beam first.
 
     """
-    seen = _absorb_heel(scene, view, weights, backend) if scene.source.heel else None
-    seen = seen or absorb_scene(scene, view, weights, backend)
-    lines, rate = scene.acquisition.lines, scene.acquisition.line_rate_hz
-    if scene.source.drift_share_per_s == 0.0 or lines is None or rate is None:
-        return seen
-    time_s = (np.arange(view.rows) - (view.rows - lines) // 2) / rate
-    output = backend.xp.asarray(drifted_output(scene.source.drift_share_per_s, time_s)[:, None], dtype=np.float32)
-    return replace(seen, signal=seen.signal * output, variance=seen.variance * output)
-
-
-def _absorb_heel(scene: Scene, view: View, weights: BeamWeights, backend: Backend) -> Absorbed:
-    """The image of each basis spectrum, summed by the pixels' shares; labels and rays are those of the central one."""
     sine = take_off_sines(scene.source, view)
     lowest_deg, highest_deg = np.degrees(np.arcsin([sine.min(), sine.max()]))
     basis = heel_basis(scene.source, scene.edges_kev, lowest_deg, highest_deg)
     central = basis.spectra[0]
     lit = central.photons > 0
-    parts = []
-    with told_once():
-        for spectrum, share in zip(basis.spectra, basis.shares(sine), strict=True):
-            ratio = np.interp(weights.energy_kev, central.energy_kev[lit], spectrum.photons[lit] / central.photons[lit])
-            beam = replace(weights, signal_kev=weights.signal_kev * ratio, variance_kev2=weights.variance_kev2 * ratio)
-            part, image = absorb_scene(scene, view, beam, backend), backend.xp.asarray(share, dtype=np.float32)
-            parts.append(replace(part, signal=part.signal * image, variance=part.variance * image))
-    floor = np.float32(0.0)  # a sum with weights below 0 may round to just below it
-    return replace(
-        parts[0],
-        signal=backend.xp.maximum(sum(part.signal for part in parts), floor),
-        variance=backend.xp.maximum(sum(part.variance for part in parts), floor),
-        sound=functools.reduce(operator.and_, (part.sound for part in parts)),
-    )
+    beams = []
+    for spectrum, share in zip(basis.spectra, basis.shares(sine), strict=True):
+        ratio = np.interp(weights.energy_kev, central.energy_kev[lit], spectrum.photons[lit] / central.photons[lit])
+        beam = replace(weights, signal_kev=weights.signal_kev * ratio, variance_kev2=weights.variance_kev2 * ratio)
+        beams.append((beam, share.astype(np.float32)))
+    return beams

@@ -12,10 +12,9 @@ import numpy as np
 from xsim.absorption import BeamWeights, beam_weights
 from xsim.backend import Backend, get_backend
 from xsim.errors import SceneError
-from xsim.heel import absorb_beam
 from xsim.mesh import MeshBody
 from xsim.resources import VERSION
-from xsim.sampling import Absorbed, describe_rays, exposure_of
+from xsim.sampling import Absorbed, absorb_scene, describe_rays, drifted, exposure_of
 from xsim.scene import Scene
 from xsim.scintillator import draw_light, light_kernel, spread_light
 from xsim.sensor import Readout, readout_of, record
@@ -181,7 +180,7 @@ def expose(scene: Scene, backend: Backend | str = "auto") -> Exposure:
     view = scene.view
     mas = exposure_of(scene, view)
     weights = beam_weights(scene, view, mas)
-    seen = absorb_beam(scene, view.with_margin(above, beside), weights, backend)
+    seen = drifted(scene, absorb_scene(scene, view.with_margin(above, beside), weights, backend), backend)
     mean_light = spread_light(seen.signal, kernel, backend)
     inner = slice(above, above + view.rows), slice(beside, beside + view.columns)
     readout = readout_of(scene.detector, float(mean_light.max()))

@@ -19,13 +19,15 @@ from xsim.absorption import BeamWeights, exposure_mas
 from xsim.absorption import expected_signal as expect
 from xsim.backend import Backend
 from xsim.focal_spot import sample_count, spot_points, spot_size_mm
+from xsim.generator import drifted_output
 from xsim.geometry import View
+from xsim.heel import heel_beams
 from xsim.line_scan import aspect_at
 from xsim.projector import FLIPPED, OPEN, report_faults
 from xsim.scene import Scene
 from xsim.silhouette import active_tiles, crossed_pixels
 
-__all__ = ["Absorbed", "absorb_scene", "describe_rays", "expected_signal", "exposure_of", "source_views"]
+__all__ = ["Absorbed", "absorb_scene", "describe_rays", "drifted", "expected_signal", "exposure_of", "source_views"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,33 @@ def exposure_of(scene: Scene, view: View) -> float:
 
 
 def absorb_scene(scene: Scene, view: View, weights: BeamWeights, backend: Backend) -> Absorbed:
+    """What the pixels of a view absorb of a beam; under a heel of a few beams, each by its share of the pixel."""
+    if not scene.source.heel:
+        return absorb_spot(scene, view, weights, backend)
+    xp = backend.xp
+    signal: Any = np.float32(0.0)
+    variance: Any = np.float32(0.0)
+    sound: Any = True
+    with told_once():
+        for beam, share in heel_beams(scene, view, weights):
+            part, image = absorb_spot(scene, view, beam, backend), xp.asarray(share)
+            signal, variance, sound = signal + part.signal * image, variance + part.variance * image, sound & part.sound
+    floor = np.float32(0.0)  # a sum with shares below 0 may round to just below it
+    return replace(part, signal=xp.maximum(signal, floor), variance=xp.maximum(variance, floor), sound=sound)
+
+
+def drifted(scene: Scene, seen: Absorbed, backend: Backend) -> Absorbed:
+    """The same under a tube whose output drifts along the lines of a scan; the margin is as long before as after."""
+    lines, rate = scene.acquisition.lines, scene.acquisition.line_rate_hz
+    if scene.source.drift_share_per_s == 0.0 or lines is None or rate is None:
+        return seen
+    rows = seen.signal.shape[-2]
+    time_s = (np.arange(rows) - (rows - lines) // 2) / rate
+    output = backend.xp.asarray(drifted_output(scene.source.drift_share_per_s, time_s)[:, None], dtype=np.float32)
+    return replace(seen, signal=seen.signal * output, variance=seen.variance * output)
+
+
+def absorb_spot(scene: Scene, view: View, weights: BeamWeights, backend: Backend) -> Absorbed:
     """Mean over the points of the focal spot; each pixel is seen from all of them."""
     views = source_views(scene, view)
     if len(views) == 1:

@@ -20,7 +20,7 @@ __all__ = ["Filter", "Source"]
 
 #: A bin is cut at an absorption edge where it holds at least this share of the beam's energy.
 LEAST_SHARE_OF_EDGE_BIN = 1e-4
-Share: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Share: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Size: TypeAlias = Positive | tuple[Positive, Positive]  # one number, or width and height
 
 
@@ -65,7 +65,7 @@ class Source(StrictModel):
     """A tube (``voltage_kv``), one energy (``energy_kev``) or a table (``spectrum``: a csv of keV, photons).
 
     ``photons_per_mm2_mas`` is the output of a single-energy source at 1 m per mAs; ``output_factor`` multiplies what
-    the model or the table says. ``docs/source.md`` has every field. The focal spot is a point unless
+    the model or the table says. ``docs/source.md`` has the models. The focal spot is a point unless
     ``focal_spot_mm``, ``focal_spot_sigma_mm`` or ``focal_spot_image`` says otherwise; see ``focal_spot``.
     """
 
