@@ -7,9 +7,10 @@ import pytest
 from station import station
 
 from xsim import Scene
+from xsim.absorption import BeamWeights, beam_weights
 from xsim.backend import get_backend
 from xsim.errors import SceneError
-from xsim.heel import heel_basis, take_off_sines
+from xsim.heel import heel_basis, heel_beams, take_off_sines
 from xsim.material import attenuation
 from xsim.radiograph import expose
 from xsim.source import Source
@@ -125,6 +126,15 @@ def test_an_anode_along_the_beam_is_refused(direction):
     scene = wide_panel(anode_direction=direction)
     with pytest.raises(SceneError, match="across"):
         expose(scene, get_backend("cpu"))
+
+
+def test_few_energies_stand_for_one_spectrum_only():
+    scene = wide_panel(columns=3)
+    weights = beam_weights(scene, scene.view, 1.0)
+    few = BeamWeights(weights.energy_kev[::9], weights.signal_kev[::9], weights.variance_kev2[::9])
+    assert heel_beams(scene, scene.view, weights)[0][0].quanta == weights.quanta
+    with pytest.raises(SceneError, match="use all energies"):
+        heel_beams(scene, scene.view, few)
 
 
 def test_a_parallel_beam_has_no_heel():
