@@ -128,6 +128,19 @@ def test_an_anode_along_the_beam_is_refused(direction):
         expose(scene, get_backend("cpu"))
 
 
+def test_each_line_of_a_scan_has_the_heel_of_a_panels_row():
+    source = {**TUBE, "heel": True, "anode_direction": ANODE}
+    run = {"exposure_s": 0.1, "belt_speed_m_s": 0.005, "line_rate_hz": 10.0, "lines": 4}
+    scene = station(
+        preset="generic-line-400um", kind="line_scan", shape=(1, 201), pitch_mm=1.0, source=source, acquisition=run,
+        response="ideal",
+    )  # fmt: skip
+    lines, panel = (np.asarray(expose(s, "cpu").signal) for s in (scene, wide_panel()))
+    assert lines.shape == (4, 201)
+    for line in lines:
+        np.testing.assert_allclose(line, panel[1], rtol=1e-6)
+
+
 def test_few_energies_stand_for_one_spectrum_only():
     scene = wide_panel(columns=3)
     weights = beam_weights(scene, scene.view, 1.0)
