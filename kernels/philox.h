@@ -17,7 +17,13 @@ XSIM_FN Words philox4x32(Words counter, u32 key0, u32 key1) {
 }
 
 // What is drawn; a stream of its own for each, so that one never shifts another.
-enum Stream : u32 { STREAM_QUANTA = 0, STREAM_READ_NOISE = 1 };
+enum Stream : u32 {
+  STREAM_QUANTA = 0,
+  STREAM_READ_NOISE = 1,
+  STREAM_ELECTRONS = 16,
+  STREAM_FLICKER = 17,
+  // 18 to 31: what xsim/fixed_pattern.py, camera.py and travel.py draw by random_words
+};
 
 struct Draws {
   u64 seed;

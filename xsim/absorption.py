@@ -79,13 +79,13 @@ def exposure_mas(scene: Scene, view: View) -> float:
     """
     acquisition, sensor = scene.acquisition, scene.detector.sensor
     if acquisition.exposure_s is not None:
-        return scene.source.current_ma * acquisition.exposure_s
+        return scene.source.current_ma * acquisition.exposure_s * sensor.tdi_stages
     beam = beam_weights(scene, view, 1.0)
     if acquisition.quanta_per_pixel is not None:
         wanted, per_mas = acquisition.quanta_per_pixel, beam.quanta
     else:
         share = 0.7 if acquisition.target_gv is None else acquisition.target_gv
-        wanted = max(share * (2**sensor.adc_bits - 1) - sensor.offset_adu, 0.0)
+        wanted = max(share * sensor.full_scale_adu - sensor.offset_adu, 0.0)
         per_mas = float(beam.signal_kev.sum()) * sensor.gain_adu_per_kev
     if not per_mas > 0:
         raise SceneError("the source gives no quanta behind its filters (no exposure is long enough) use thinner ones")

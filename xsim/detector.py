@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from xsim.electronics import Sensor
+from xsim.electronics import Correction, Sensor
 from xsim.schema import Positive, StrictModel
 from xsim.screen import Scintillator
 
-__all__ = ["Detector", "Scintillator", "Sensor", "preset_names"]
+__all__ = ["Correction", "Detector", "Scintillator", "Sensor", "preset_names"]
 
 Pixels = Annotated[int, Field(strict=True, gt=0, le=65536)]
 
@@ -32,6 +32,7 @@ class Detector(StrictModel):
     pitch_mm: Positive
     scintillator: Scintillator
     sensor: Sensor
+    correction: Correction = Correction()
 
     @model_validator(mode="before")
     @classmethod
@@ -48,6 +49,10 @@ class Detector(StrictModel):
     def _a_line_is_one_row(self) -> Detector:
         if self.kind == "line_scan" and self.rows != 1:
             raise ValueError(f"a line camera has one row (rows = {self.rows}) give acquisition.lines instead")
+        if self.kind == "line_scan" and self.sensor.column_noise_e:
+            raise ValueError("column noise belongs to a panel (a line's pixels are read together) give row_noise_e")
+        if self.kind != "line_scan" and self.sensor.tdi_stages > 1:
+            raise ValueError(f'tdi_stages = {self.sensor.tdi_stages} needs a line camera, use kind = "line_scan"')
         return self
 
 

@@ -78,6 +78,13 @@ ARGUMENTS = {
         ("step", "f4"), ("inverse_step", "f4"), ("clean_step", "f4"), ("inverse_clean_step", "f4"),
         ("clean_limit", "f4"),
     ),
+    "read_electrons": layout(
+        "light gain_map dark_map offset_map flicker_map row_noise column_noise total valid",
+        ("seed", "u8"), ("pixels", "i8"), ("pattern", "i8"), ("columns", "i4"), ("exposures", "i4"), ("frame", "u4"),
+        ("is_counted", "i4"), ("is_digitised", "i4"),
+        ("electrons_per_kev", "f4"), ("dark", "f4"), ("full_well", "f4"), ("read_noise", "f4"),
+        ("adu_per_electron", "f4"), ("offset", "f4"), ("saturation", "f4"),
+    ),
     "find_uniform_bricks": layout(
         "voxels uniform values", ("size", ("i8", 3)), ("bytes", "i4"), ("halo", "i4")
     ),

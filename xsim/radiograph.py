@@ -11,13 +11,16 @@ import numpy as np
 
 from xsim.absorption import BeamWeights, beam_weights
 from xsim.backend import Backend, get_backend
+from xsim.camera import Camera
 from xsim.errors import SceneError
 from xsim.mesh import MeshBody
+from xsim.open_beam import own_camera
 from xsim.resources import VERSION
-from xsim.sampling import Absorbed, absorb_scene, describe_rays, exposure_of
+from xsim.sampling import Absorbed, absorb_view, describe_rays, exposure_of
 from xsim.scene import Scene
 from xsim.scintillator import draw_light, light_kernel, spread_light
 from xsim.sensor import Readout, readout_of, record
+from xsim.travel import ripple_factors, travel_of
 from xsim.volume import VolumeBody
 
 __all__ = ["Exposure", "Radiograph", "expose", "simulate"]
@@ -83,6 +86,7 @@ class Exposure:
     valid: Any
     labels: Any
     derived: dict[str, Any]
+    camera: Camera | None = None  # None where all pixels are alike, one frame is taken and nothing corrected
 
     def record(self, seed: int = 0, frame: int = 0) -> Radiograph:
         """One frame.
@@ -105,13 +109,30 @@ class Exposure:
         NumPy or CuPy arrays: another library on the same machine takes them by DLPack, without a copy
         (``torch.from_dlpack(images["noisy"])``).
         """
-        check_seed(seed, frame)
-        machine = self.backend
-        light = draw_light(self.signal, self.variance, seed, frame, machine)
-        spread = spread_light(light, self.kernel, machine)
+        check_seed(seed, frame, self.scene.acquisition.frames)
         valid = self.valid.copy()
-        found = record(spread, self.mean_light, valid, self.readout, seed, frame, machine)
+        if self.camera is not None:
+            found = self.camera.record(self.take_light, self.mean_light, valid, seed, frame)
+        else:
+            light = self.take_light(seed, frame)
+            found = record(light, self.mean_light, valid, self.readout, seed, frame, self.backend)
         return {**found, "valid": valid.astype(bool), "labels": self.labels}
+
+    def take_light(self, seed: int, frame: int) -> Any:
+        """Light of one exposure after its spread, float32 [row, column] keV."""
+        signal, variance = self.signal, self.variance
+        ripple = ripple_factors(self.scene.acquisition, signal.shape[-2], seed, frame, self.backend)
+        if ripple is not None:
+            signal, variance = signal * ripple, variance * ripple
+        return spread_light(draw_light(signal, variance, seed, frame, self.backend), self.kernel, self.backend)
+
+    def saturated_share(self, noisy: np.ndarray, valid: np.ndarray) -> float:
+        """Share of the pixels that saturated."""
+        if self.camera is None:
+            return float((noisy >= self.readout.saturation_adu).mean())
+        able = self.backend.to_numpy(self.valid).astype(bool).reshape(-1, self.camera.pattern.defects.size)
+        able = able & (self.backend.to_numpy(self.camera.pattern.defects) == 0)
+        return float((able & ~valid.reshape(able.shape)).mean())
 
     def metadata(self, seed: int, frame: int, noisy: np.ndarray, valid: np.ndarray) -> dict[str, Any]:
         """Everything needed to make the frame again, and what it came to."""
@@ -123,7 +144,7 @@ class Exposure:
             "state": self.scene.acquisition.state,
             **self.derived,
             "mean_adu": float(noisy.mean(dtype=np.float64)),
-            "saturated_share": float((noisy >= self.readout.saturation_adu).mean()),
+            "saturated_share": self.saturated_share(noisy, valid),
             "invalid_share": float(1.0 - valid.mean()),
             "scene": json.loads(self.scene.model_dump_json(exclude_none=True)),
         }
@@ -180,14 +201,16 @@ def expose(scene: Scene, backend: Backend | str = "auto") -> Exposure:
     view = scene.view
     mas = exposure_of(scene, view)
     weights = beam_weights(scene, view, mas)
-    seen = absorb_scene(scene, view.with_margin(above, beside), weights, backend)
+    travel = travel_of(scene.geometry, scene.acquisition, scene.detector)
+    seen = absorb_view(scene, view, (above, beside), weights, backend, travel)
     mean_light = spread_light(seen.signal, kernel, backend)
     inner = slice(above, above + view.rows), slice(beside, beside + view.columns)
     readout = readout_of(scene.detector, float(mean_light.max()))
+    camera = own_camera(scene, kernel, weights, mas, backend)
     exposure = Exposure(
         scene, backend, weights, mas, kernel, readout, seen.signal, seen.variance, mean_light,
         seen.sound[inner].astype(np.uint8), backend.xp.ascontiguousarray(seen.labels[inner]),
-        derived_numbers(scene, weights, mas, kernel, readout, seen),
+        derived_numbers(scene, weights, mas, kernel, readout, seen, camera), camera,
     )  # fmt: skip
     if float(mean_light.max()) * readout.gain_adu_per_kev < 1.0 and scene.detector.response != "ideal":
         warnings.warn("the frame is black (less than 1 ADU of signal anywhere) raise exposure_s or voltage_kv",
@@ -202,6 +225,7 @@ def derived_numbers(
     kernel: np.ndarray,
     readout: Readout,
     seen: Absorbed,
+    camera: Camera | None = None,
 ) -> dict[str, Any]:
     """Exposure, gain and noise of a frame.
 
@@ -231,6 +255,7 @@ def derived_numbers(
         "pitch_mm": scene.detector.pitch_mm,
         **describe_rays(scene, seen),
         "bodies": describe_bodies(scene),
+        **({} if camera is None else camera.describe(slope)),
     }
 
 
@@ -261,8 +286,9 @@ def describe_bodies(scene: Scene) -> list[dict[str, Any]]:
     return described
 
 
-def check_seed(seed: int, frame: int) -> None:
+def check_seed(seed: int, frame: int, exposures: int = 1) -> None:
     if not 0 <= seed < 2**64:
         raise SceneError(f"seed {seed} does not fit (64 bits, not negative) use 0 to 2^64 - 1")
-    if not 0 <= frame < 2**32:
-        raise SceneError(f"frame {frame} does not fit (32 bits, not negative) use 0 to 2^32 - 1")
+    if not 0 <= frame < 2**32 // exposures:
+        most = f"2^32 / {exposures}" if exposures > 1 else "2^32"
+        raise SceneError(f"frame {frame} does not fit (32 bits, not negative) use 0 to {most} - 1")

@@ -24,8 +24,9 @@ from xsim.line_scan import aspect_at
 from xsim.projector import FLIPPED, OPEN, report_faults
 from xsim.scene import Scene
 from xsim.silhouette import active_tiles, crossed_pixels
+from xsim.travel import Travel
 
-__all__ = ["Absorbed", "absorb_scene", "describe_rays", "expected_signal", "exposure_of", "source_views"]
+__all__ = ["Absorbed", "absorb_scene", "absorb_view", "describe_rays", "expected_signal", "exposure_of", "source_views"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,26 @@ def exposure_of(scene: Scene, view: View) -> float:
     """Tube charge [mAs]; a dose or grey value asked for is that of the open beam in the middle of the image."""
     mas = exposure_mas(scene, view)
     return mas if scene.acquisition.exposure_s is not None else float(f"{mas / view.middle_share:.9g}")
+
+
+def absorb_view(
+    scene: Scene,
+    view: View,
+    margin: tuple[int, int],
+    weights: BeamWeights,
+    backend: Backend,
+    travel: Travel | None = None,
+) -> Absorbed:
+    """What a view with a margin of so many rows and columns absorbs; of a line scan blurred by the travel."""
+    if travel is None:
+        return absorb_scene(scene, view.with_margin(*margin), weights, backend)
+    xp = backend.xp
+    seen = absorb_scene(scene, travel.fine(view.with_margin(0, margin[1]), margin[0]), weights, backend)
+    unsound = travel.gather((~seen.sound).astype(np.float32))
+    return Absorbed(
+        travel.gather(seen.signal), travel.gather(seen.variance), xp.ascontiguousarray(travel.middles(seen.labels)),
+        unsound == 0, seen.rays_per_pixel * travel.samples,
+    )  # fmt: skip
 
 
 def absorb_scene(scene: Scene, view: View, weights: BeamWeights, backend: Backend) -> Absorbed:

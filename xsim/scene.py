@@ -78,6 +78,14 @@ class Scene(StrictModel):
             raise ValueError("a parallel beam has no focal spot (its source is far away) leave focal_spot out")
         return self
 
+    @model_validator(mode="after")
+    def _a_camera_is_corrected(self) -> Scene:
+        run = self.acquisition
+        if self.detector.response == "ideal" and (run.state != "raw" or run.frames > 1):
+            what = f'state = "{run.state}"' if run.state != "raw" else f"frames = {run.frames}"
+            raise ValueError(f"an ideal response has no electronics to correct ({what}) leave it out")
+        return self
+
     @property
     def memo(self) -> dict[str, Any]:
         """What was worked out of the scene once, with whatever it was worked out from."""
