@@ -62,7 +62,7 @@ class Expected:
 
 def beam_weights(scene: Scene, view: View, mas: float) -> BeamWeights:
     """Weights of an exposure: photons per mAs at 1 m, inverse square to the detector, pixel area, absorption."""
-    beam = scene.source.photons()
+    beam = scene.source.photons().filtered(scene.detector.sheets)
     area = scene.detector.pitch_mm**2 * (REFERENCE_DISTANCE_MM / view.axis_distance_mm) ** 2
     photons = beam.photons * beam.bin_width_kev * area * mas
     absorbed = photons * absorbed_fraction(scene.detector, beam.energy_kev)

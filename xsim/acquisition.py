@@ -61,12 +61,9 @@ class Acquisition(StrictModel):
 
     @model_validator(mode="after")
     def _travel_needs_a_belt(self) -> Acquisition:
-        given = [name for name in ("travel_samples", *TRAVEL, *RIPPLE) if name in self.model_fields_set]
-        if (
-            given
-            and self.line_rate_hz is None
-            and any(getattr(self, n) != type(self).model_fields[n].default for n in given)
-        ):
+        names = ("travel_samples", *TRAVEL, *RIPPLE)
+        given = [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
+        if given and self.line_rate_hz is None:
             raise ValueError(f"{given[0]} is of a line scan (there is no belt) give {', '.join(BELT)}")
         if self.travel_samples is not None and self.travel_samples % 2 == 0:
             raise ValueError(

@@ -102,6 +102,8 @@ def run_simulate(options: argparse.Namespace) -> None:
     image_io.write_radiograph(options.output, frames[0], text, frames)
     seconds = time.perf_counter() - start
     print(summary(frames[0]))
+    if frames[0].second is not None:
+        print(f"\nsecond image, in {options.output}/second/\n{summary(frames[0].second)}\n")
     print(f"written to {options.output}/ in {seconds:.2f} s: {', '.join(image_io.file_names())}, scene.toml")
 
 

@@ -8,13 +8,31 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from xsim import material
 from xsim.electronics import Correction, Sensor
 from xsim.schema import Positive, StrictModel
 from xsim.screen import Scintillator
+from xsim.source import Filter
 
-__all__ = ["Correction", "Detector", "Scintillator", "Sensor", "preset_names"]
+__all__ = ["Correction", "Detector", "Scintillator", "SecondLayer", "Sensor", "Sheets", "preset_names"]
 
 Pixels = Annotated[int, Field(strict=True, gt=0, le=65536)]
+
+
+OTHER_SERIAL = 1 << 62  # bit that tells the second layer's serial number from the first's
+Sheets = Annotated[tuple[Filter, ...], Field(max_length=32)]
+
+
+class SecondLayer(StrictModel):
+    """The back half of a sandwich: filters behind the first screen, then a screen and a sensor of its own.
+
+    Its pixels lie behind those of the first layer. Without ``sensor`` it has the electronics of the first, with a fixed
+    pattern of its own.
+    """
+
+    scintillator: Scintillator
+    filters: Sheets = ()
+    sensor: Sensor | None = None
 
 
 class Detector(StrictModel):
@@ -22,6 +40,7 @@ class Detector(StrictModel):
 
     ``kind = "line_scan"`` is one row of pixels, read once a line while the part passes.
     ``response = "ideal"`` gives the energy that reaches each pixel in keV: no blur, no electronics.
+    ``filters`` are sheets before the screen, such as its cover.
     """
 
     preset: str | None = None
@@ -33,6 +52,8 @@ class Detector(StrictModel):
     scintillator: Scintillator
     sensor: Sensor
     correction: Correction = Correction()
+    filters: Sheets = ()
+    second_layer: SecondLayer | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -53,7 +74,28 @@ class Detector(StrictModel):
             raise ValueError("column noise belongs to a panel (a line's pixels are read together) give row_noise_e")
         if self.kind != "line_scan" and self.sensor.tdi_stages > 1:
             raise ValueError(f'tdi_stages = {self.sensor.tdi_stages} needs a line camera, use kind = "line_scan"')
+        if self.second_layer is not None and self.response == "ideal":
+            raise ValueError('an ideal response has no screen to stand behind (response = "ideal") drop second_layer')
         return self
+
+    @property
+    def sheets(self) -> list[tuple[material.Material, float]]:
+        """Material and thickness [mm] of what the beam crosses before the screen."""
+        return [(material.resolve(sheet.material), sheet.thickness_mm) for sheet in self.filters]
+
+    @property
+    def behind(self) -> Detector | None:
+        """The second layer as a camera: before its screen lie the filters, the first screen, and those between."""
+        layer, screen = self.second_layer, self.scintillator
+        if layer is None:
+            return None
+        thickness_mm = screen.areal_density_mg_cm2 / (100.0 * material.resolve(screen.material).density_g_cm3)
+        first = Filter(material=screen.material, thickness_mm=thickness_mm)
+        sensor = layer.sensor or self.sensor.model_copy(update={"serial": self.sensor.serial ^ OTHER_SERIAL})
+        return self.model_copy(update={
+            "filters": (*self.filters, first, *layer.filters), "scintillator": layer.scintillator, "sensor": sensor,
+            "second_layer": None,
+        })  # fmt: skip
 
 
 def preset_names() -> list[str]:

@@ -74,7 +74,7 @@ class Correction(StrictModel):
     gain_level: Annotated[Positive, Field(le=0.95)] = 0.7
     pedestal_adu: NonNegative = 0.0
     interpolate_defects: bool = False
-    session: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
+    session: Annotated[int, Field(strict=True, ge=0, lt=2**20)] = 0
 
 
 class Sensor(StrictModel):

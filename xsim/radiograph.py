@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from xsim.absorption import BeamWeights, beam_weights
 from xsim.backend import Backend, get_backend
+from xsim.body_table import describe_bodies
 from xsim.camera import Camera
 from xsim.errors import SceneError
-from xsim.mesh import MeshBody
+from xsim.fixed_pattern import camera_key
 from xsim.open_beam import own_camera
 from xsim.resources import VERSION
 from xsim.sampling import Absorbed, absorb_view, describe_rays, exposure_of
@@ -21,9 +22,11 @@ from xsim.scene import Scene
 from xsim.scintillator import draw_light, light_kernel, spread_light
 from xsim.sensor import Readout, readout_of, record
 from xsim.travel import ripple_factors, travel_of
-from xsim.volume import VolumeBody
 
 __all__ = ["Exposure", "Radiograph", "expose", "simulate"]
+
+CHANNELS = ("first", "second_layer", "second_exposure")
+FIRST, SECOND_LAYER, SECOND_EXPOSURE = range(3)  # the second ones draw by keys of their own
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Radiograph:
     metadata : dict
         Scene, seed, frame and derived numbers; JSON-able. Variance of noisy = a_pixel_adu * x + b_adu2, x the raw
         value with its offset.
+    second : Radiograph
+        The other image of dual energy: of the second layer, or of the second exposure. None where there is none.
 
     """
 
@@ -58,6 +63,7 @@ class Radiograph:
     valid: np.ndarray
     labels: np.ndarray
     metadata: dict[str, Any]
+    second: Radiograph | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,8 @@ class Exposure:
     labels: Any
     derived: dict[str, Any]
     camera: Camera | None = None  # None where all pixels are alike, one frame is taken and nothing corrected
+    channel: int = FIRST
+    second: Exposure | None = None
 
     def record(self, seed: int = 0, frame: int = 0) -> Radiograph:
         """One frame.
@@ -101,27 +109,37 @@ class Exposure:
         """
         machine = self.backend
         found = {name: machine.to_numpy(image) for name, image in self.images(seed, frame).items()}
-        return Radiograph(**found, metadata=self.metadata(seed, frame, found["noisy"], found["valid"]))
+        metadata = self.metadata(seed, frame, found["noisy"], found["valid"])
+        if self.second is None:
+            return Radiograph(**found, metadata=metadata, second=None)
+        second = self.second.record(seed, frame)
+        known = {**second.metadata, "channel": CHANNELS[self.second.channel], "scene": metadata["scene"]}
+        return Radiograph(**found, metadata=metadata, second=replace(second, metadata=known))
 
     def images(self, seed: int = 0, frame: int = 0) -> dict[str, Any]:
         """The images of one frame, by the names of ``Radiograph``, left in the memory of the backend.
 
         NumPy or CuPy arrays: another library on the same machine takes them by DLPack, without a copy
-        (``torch.from_dlpack(images["noisy"])``).
+        (``torch.from_dlpack(images["noisy"])``). ``second.images`` gives those of the other image of dual energy.
         """
         check_seed(seed, frame, self.scene.acquisition.frames)
-        valid = self.valid.copy()
+        valid, own = self.valid.copy(), seed if self.channel == FIRST else camera_key(seed, self.channel)
+        tube = seed if self.channel == SECOND_LAYER else own  # both layers are in one beam
+
+        def take_light(_: int, each: int) -> Any:
+            return self.take_light(own, each, tube)
+
         if self.camera is not None:
-            found = self.camera.record(self.take_light, self.mean_light, valid, seed, frame)
+            found = self.camera.record(take_light, self.mean_light, valid, own, frame)
         else:
-            light = self.take_light(seed, frame)
-            found = record(light, self.mean_light, valid, self.readout, seed, frame, self.backend)
+            light = take_light(own, frame)
+            found = record(light, self.mean_light, valid, self.readout, own, frame, self.backend)
         return {**found, "valid": valid.astype(bool), "labels": self.labels}
 
-    def take_light(self, seed: int, frame: int) -> Any:
-        """Light of one exposure after its spread, float32 [row, column] keV."""
+    def take_light(self, seed: int, frame: int, tube_seed: int) -> Any:
+        """Light of one exposure after its spread, float32 [row, column] keV; the tube ripples by a seed of its own."""
         signal, variance = self.signal, self.variance
-        ripple = ripple_factors(self.scene.acquisition, signal.shape[-2], seed, frame, self.backend)
+        ripple = ripple_factors(self.scene.acquisition, signal.shape[-2], tube_seed, frame, self.backend)
         if ripple is not None:
             signal, variance = signal * ripple, variance * ripple
         return spread_light(draw_light(signal, variance, seed, frame, self.backend), self.kernel, self.backend)
@@ -196,10 +214,22 @@ def expose(scene: Scene, backend: Backend | str = "auto") -> Exposure:
 
     """
     backend = get_backend(backend) if isinstance(backend, str) else backend
+    mas = exposure_of(scene, scene.view)
+    first, other = expose_at(scene, mas, backend), scene.second
+    if other is None:
+        return first
+    is_layer = scene.detector.second_layer is not None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="shells of mesh")  # told of the first image
+        second = expose_at(other, mas if is_layer else exposure_of(other, other.view), backend)
+    return replace(first, second=replace(second, channel=SECOND_LAYER if is_layer else SECOND_EXPOSURE))
+
+
+def expose_at(scene: Scene, mas: float, backend: Backend) -> Exposure:
+    """One image of a scene at a tube charge [mAs]."""
     kernel = light_kernel(scene.detector)
     above, beside = (length // 2 for length in kernel.shape)
     view = scene.view
-    mas = exposure_of(scene, view)
     weights = beam_weights(scene, view, mas)
     travel = travel_of(scene.geometry, scene.acquisition, scene.detector)
     seen = absorb_view(scene, view, (above, beside), weights, backend, travel)
@@ -214,7 +244,7 @@ def expose(scene: Scene, backend: Backend | str = "auto") -> Exposure:
     )  # fmt: skip
     if float(mean_light.max()) * readout.gain_adu_per_kev < 1.0 and scene.detector.response != "ideal":
         warnings.warn("the frame is black (less than 1 ADU of signal anywhere) raise exposure_s or voltage_kv",
-                      stacklevel=3)  # fmt: skip
+                      stacklevel=4)  # fmt: skip
     return exposure
 
 
@@ -257,33 +287,6 @@ def derived_numbers(
         "bodies": describe_bodies(scene),
         **({} if camera is None else camera.describe(slope)),
     }
-
-
-def describe_bodies(scene: Scene) -> list[dict[str, Any]]:
-    """Per body: label, name, kind, material, priority; of a file its hash and part; of a defect its place."""
-    described: list[dict[str, Any]] = []
-    kinds = {MeshBody: "mesh", VolumeBody: "volume"}
-    for index, body in enumerate(scene.bodies):
-        defect = scene.defect[index - len(scene.body)] if index >= len(scene.body) else None
-        kind = kinds.get(type(body)) or getattr(body, "shape", "")
-        several = body.materials()
-        entry = {
-            "label": index + 1,
-            "name": scene.body_name(index),
-            "class": "defect" if defect else kind,
-            "material": several[0] if len(several) == 1 else list(several),
-            "priority": body.priority,
-        }
-        if isinstance(body, MeshBody):
-            mesh = scene.mesh_of(body)
-            entry["mesh_sha256"] = mesh.sha256
-            entry |= {k: v for k, v in (("part", body.part), ("repaired", mesh.repaired)) if v}
-        if isinstance(body, VolumeBody):
-            entry["volume_sha256"] = scene.volume_of(body).sha256
-        if defect:
-            entry |= {"shape": kind, "inside": defect.inside, "position_mm": list(body.position_mm)}
-        described.append(entry)
-    return described
 
 
 def check_seed(seed: int, frame: int, exposures: int = 1) -> None:

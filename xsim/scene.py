@@ -20,6 +20,7 @@ from xsim.mesh import Mesh, MeshBody, split_bodies, surface_of
 from xsim.plausibility import warn_of_place
 from xsim.primitive import Solid
 from xsim.schema import StrictModel
+from xsim.second_exposure import SecondExposure
 from xsim.source import Source
 from xsim.station import Geometry, panel
 from xsim.volume import Volume, VolumeBody
@@ -27,6 +28,8 @@ from xsim.volume_io import load_volume
 from xsim.whereabouts import Reach, check_whereabouts
 
 __all__ = ["Body", "Scene"]
+
+OTHER_SESSION = 1 << 20  # of the correction frames of a second exposure: none that a file can name
 
 
 class Scene(StrictModel):
@@ -38,6 +41,7 @@ class Scene(StrictModel):
     detector: Detector
     body: Annotated[tuple[Body, ...], Field(max_length=MOST_BODIES)] = ()
     defect: tuple[Defect[Body], ...] = ()
+    second_exposure: SecondExposure | None = None
     _directory: Path = PrivateAttr(default=Path())
     _checked: bool = PrivateAttr(default=False)
     _memo: dict[str, Any] = PrivateAttr(default_factory=dict)
@@ -85,6 +89,29 @@ class Scene(StrictModel):
             what = f'state = "{run.state}"' if run.state != "raw" else f"frames = {run.frames}"
             raise ValueError(f"an ideal response has no electronics to correct ({what}) leave it out")
         return self
+
+    @model_validator(mode="after")
+    def _one_other_image(self) -> Scene:
+        if self.second_exposure is not None:
+            if self.detector.second_layer is not None:
+                raise ValueError("both second_layer and second_exposure given (an image has one other) keep one")
+            self.second_exposure.source(self.source)
+            self.second_exposure.acquisition(self.acquisition)
+        return self
+
+    @property
+    def second(self) -> Scene | None:
+        """The scene of the other image of dual energy, of a second layer or exposure; None where there is one image."""
+        layer, other, camera = self.detector.behind, self.second_exposure, self.detector
+        if layer is not None:
+            return self.model_copy(update={"detector": layer})
+        if other is None:
+            return None
+        ways = camera.correction.model_copy(update={"session": camera.correction.session + OTHER_SESSION})
+        return self.model_copy(update={
+            "source": other.source(self.source), "acquisition": other.acquisition(self.acquisition),
+            "detector": camera.model_copy(update={"correction": ways}), "second_exposure": None,
+        })  # fmt: skip
 
     @property
     def memo(self) -> dict[str, Any]:
@@ -174,8 +201,9 @@ class Scene(StrictModel):
         """
         if self._checked:
             return
-        self.source.photons()
-        material.resolve(self.detector.scintillator.material)
+        for scene in filter(None, (self, self.second)):
+            scene.source.photons().filtered(scene.detector.sheets)
+            material.resolve(scene.detector.scintillator.material)
         for index, body in enumerate(self.bodies):
             for spec in body.materials():
                 material.resolve(spec)
