@@ -55,10 +55,13 @@ class FixedPattern:
 
 def camera_key(serial: int, purpose: int) -> int:
     """Key of a camera's own random numbers: no image's seed by accident (SplitMix64, Steele et al. 2014)."""
-    z = (serial * 4 + purpose + 0x9E3779B97F4A7C15) % 2**64
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
-    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
-    return z ^ z >> 31
+    z = serial
+    for addend in (0, purpose):  # each turn is one to one: no two serials have a key in common
+        z = (z + addend + 0x9E3779B97F4A7C15) % 2**64
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        z ^= z >> 31
+    return z
 
 
 def draw_words(rows: Any, columns: Any, stream: int, key: int, backend: Backend) -> Any:

@@ -26,7 +26,8 @@ from xsim.travel import ripple_factors, travel_of
 __all__ = ["Exposure", "Radiograph", "expose", "simulate"]
 
 CHANNELS = ("first", "second_layer", "second_exposure")
-FIRST, SECOND_LAYER, SECOND_EXPOSURE = range(3)  # the second ones draw by keys of their own
+FIRST, SECOND_LAYER, SECOND_EXPOSURE = range(3)
+OF_CHANNELS = 8  # the second ones draw by keys of these purposes, above those of a camera
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Exposure:
         (``torch.from_dlpack(images["noisy"])``). ``second.images`` gives those of the other image of dual energy.
         """
         check_seed(seed, frame, self.scene.acquisition.frames)
-        valid, own = self.valid.copy(), seed if self.channel == FIRST else camera_key(seed, self.channel)
+        valid, own = self.valid.copy(), seed if self.channel == FIRST else camera_key(seed, OF_CHANNELS + self.channel)
         tube = seed if self.channel == SECOND_LAYER else own  # both layers are in one beam
 
         def take_light(_: int, each: int) -> Any:
