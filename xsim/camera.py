@@ -19,22 +19,20 @@ __all__ = ["Camera", "NoiseLaw"]
 ROW_NOISE, COLUMN_NOISE = 18, 19  # streams
 UNBOUNDED = 3.0e38  # full well of a sensor that has none
 OUTPUT_END_ADU = 65535.0  # a station's files hold 16 bits, whatever the ADC
-#: Ratio of the greatest to the least correction of shading beyond which no one number tells the noise of all pixels.
-EVEN_FLAT = 1.05
 TakeLight = Callable[[int, int], Any]
 
 
 @dataclass(frozen=True)
 class NoiseLaw:
-    """Variance of noisy = slope x + constant, x with its pedestal; None where pixels follow different laws.
+    """Variance of noisy = slope x + constant, x with its pedestal.
 
-    ``slope_by_column`` and ``constant_by_column`` are those of a line camera's columns then.
+    A flat field raises the slope of a pixel by its factor, the constant by its square: where the open beam is shaded
+    the law is that of the mean pixel, and ``shading`` the range of the factors.
     """
 
-    slope_adu: float | None
-    constant_adu2: float | None
-    slope_by_column: list[float] | None = None
-    constant_by_column: list[float] | None = None
+    slope_adu: float
+    constant_adu2: float
+    shading: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -192,22 +190,19 @@ class Camera:
         electrons += self.dark_charge if sensor.has_electrons else 0.0
         constant, rounding = (gain**2 * electrons + 1.0 / 12.0) / n, 1.0 / 12.0
         if self.state == "raw":
-            return NoiseLaw(slope, constant + (rounding if n > 1 else 0.0) - slope * self.black_adu)
+            return NoiseLaw(slope, constant + (rounding if n > 1 else 0.0) - slope * self.black_adu, (1.0, 1.0))
         factors = np.ones(1)
         if self.calibration.ideal_flat is not None:
             factors = self.backend.to_numpy(self.calibration.ideal_flat).astype(np.float64)
-        slopes = slope * factors
-        constants = constant * factors**2 + rounding - slopes * self.black_adu
-        if factors.max() < EVEN_FLAT * factors.min():
-            return NoiseLaw(float(slopes.mean()), float(constants.mean()))
-        if factors.size > self.columns:
-            return NoiseLaw(None, None)
-        return NoiseLaw(None, None, slopes.tolist(), constants.tolist())
+        slope *= float(factors.mean())
+        constant *= float((factors**2).mean())
+        shading = float(factors.min()), float(factors.max())
+        return NoiseLaw(slope, constant + rounding - slope * self.black_adu, shading)
 
     def describe(self, quanta_slope_adu: float) -> dict[str, Any]:
         """Metadata of a frame that differ from those of a camera whose pixels are all alike; JSON-able."""
         law, ways = self.noise_law(quanta_slope_adu), self.calibration
-        found: dict[str, Any] = {
+        return {
             "frames": self.frames,
             "offset_adu": self.black_adu,
             "saturation_adu": self.saturation_adu,
@@ -217,7 +212,5 @@ class Camera:
             "interpolated_defects": ways.repair is not None,
             "a_pixel_adu": law.slope_adu,
             "b_adu2": law.constant_adu2,
+            "flat_factors": list(law.shading),
         }
-        if law.slope_by_column is not None:
-            found |= {"a_pixel_adu_by_column": law.slope_by_column, "b_adu2_by_column": law.constant_by_column}
-        return found
