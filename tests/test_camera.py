@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 from station import solid, station
 
+from xsim import scene_from_dict
 from xsim.backend import Backend
 from xsim.detector import Detector
 from xsim.electronics import Sensor
@@ -236,3 +237,24 @@ def test_noisy_pixels_take_two_levels(backend: Backend) -> None:
     assert dark[up].mean() == pytest.approx(40, abs=0.5) and dark[~up].mean() == pytest.approx(-40, abs=0.5)
     many = backend.to_numpy(light_frame(camera, 0.0, 1.0, backend, 1, frames=16)["noisy"]).astype(np.float64) - 2000
     assert many.std() == pytest.approx(np.hypot(40, 4) / 4, rel=0.05)
+
+
+def test_every_pixel_of_a_corrected_line_has_its_expected_mean(backend: Backend) -> None:
+    """4000 lines of a shaded open beam in one flat field: z of each column, bad ones filled; Sidak at 1 %."""
+    kinds = {"dead_share": 0.03, "hot_share": 0.03, "hot_level": 0.3}
+    sensor = {**ELECTRONS, "prnu_share": 0.03, "dsnu_e": 300.0, "row_noise_e": 20.0, "tdi_stages": 4, "serial": 5,
+              "defects": kinds}  # fmt: skip
+    run = {"belt_speed_m_s": 0.5, "line_rate_hz": 2500.0, "lines": 4000, "target_gv": 0.5}
+    scene = {
+        "source": TUBE, "geometry": {"sod_mm": 50.0, "sdd_mm": 100.0},
+        "acquisition": {**run, "state": "flat_field_corrected"},
+        "detector": {"preset": "generic-line-400um", "columns": 160, "sensor": sensor, "correction": CORRECTION},
+    }  # fmt: skip
+    exposure = expose(scene_from_dict(scene), backend)
+    image = exposure.record(9)
+    noise = (image.noisy - image.expected).astype(np.float64)
+    z = noise.mean(axis=0) / (noise.std(axis=0) / np.sqrt(len(noise)))
+    assert np.abs(z).max() < stats.norm.isf((1 - 0.99 ** (1 / z.size)) / 2) and 0 < (~image.valid[0]).sum() < 40
+    assert (image.valid == image.valid[0]).all() and np.ptp(image.clean) < 0.1
+    assert image.expected[0].std() > 10 and (image.expected == image.expected[0]).all()
+    assert image.metadata["flat_factors"][1] > 1.05

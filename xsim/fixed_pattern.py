@@ -95,7 +95,7 @@ def fixed_pattern(sensor: Sensor, rows: int, columns: int, backend: Backend) -> 
     return _fixed_pattern(sensor, rows, columns, machine)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=2)
 def _fixed_pattern(sensor: Sensor, rows: int, columns: int, backend: Any) -> FixedPattern:
     key = camera_key(sensor.serial, 0)
     at_row, at_column = (np.arange(n) - n // 2 + MIDDLE for n in (rows, columns))
