@@ -13,8 +13,10 @@ from tqdm import tqdm
 
 from xsim import image_io
 from xsim.backend import get_backend
+from xsim.characterize_cli import add_characterize_command
 from xsim.command import CommandParser, run_command
 from xsim.errors import OutputError, SceneError
+from xsim.measure_cli import add_measure_commands
 from xsim.radiograph import Radiograph, expose
 from xsim.resources import VERSION, package_directory
 from xsim.scene_file import load_scene, phantom_names, phantom_path
@@ -51,6 +53,8 @@ def build_parser() -> argparse.ArgumentParser:
     add.add_argument("file", type=Path, nargs="?", default=Path("scene.toml"))
     add.set_defaults(run=run_init)
     add_scene_commands(commands.add_parser("scene", help="scene files from elsewhere"))
+    add_measure_commands(commands.add_parser("measure", help="signal, noise, resolution and efficiency of images"))
+    add_characterize_command(commands.add_parser("characterize", help="a camera's numbers from darks and flats"))
     add = commands.add_parser("demo", help="simulate the shipped phantoms", epilog="example: xsim demo -o demo-out")
     add.add_argument("-o", "--output", type=Path, default=Path("demo-out"))
     add_machine_options(add)
