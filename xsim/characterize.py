@@ -17,13 +17,12 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field, ValidationError
-from scipy import fft
 
 from xsim.correlation import autocovariance, temporal_noise
 from xsim.errors import MeasurementError, one_line
 from xsim.image_io import write_whole
-from xsim.noise_power import frames_of
-from xsim.pixel_response import ASSUMPTION, noise_power_at_zero, pixel_response
+from xsim.noise_power import frames_of, noise_power_at_zero, periodogram
+from xsim.pixel_response import ASSUMPTION, pixel_response
 from xsim.schema import NonNegative, Number, Positive, StrictModel, first_problem
 
 __all__ = ["Characteristics", "characterize", "read_characteristics", "write_characteristics"]
@@ -132,7 +131,7 @@ def level_of(frames: np.ndarray, shape: tuple[int, ...], reach_px: int) -> Level
     power = np.zeros(shape)
     covariance = np.zeros((2 * reach_px + 1,) * 2)
     for noise in temporal_noise(stack):
-        power += np.abs(fft.fft2(noise)) ** 2 / noise.size
+        power += periodogram(noise)
         covariance += autocovariance(noise[None], reach_px)
     count = len(stack)
     return Level(float(stack.mean(dtype=np.float64)), covariance / count, power / count, count)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from xsim.errors import MeasurementError
-from xsim.noise_power import frames_of
+from xsim.noise_power import frames_of, noise_power_at_zero, periodogram
 
-__all__ = ["PhotonTransfer", "pair_variance", "photon_transfer"]
+__all__ = ["PairNoise", "PhotonTransfer", "pair_noise", "photon_transfer"]
 
 LINEAR_SHARE = 0.7  # of the full well, as EMVA 1288 fits
 FALLEN = 0.9  # a variance below this share of the greatest, at a higher mean, is that of a full well
@@ -27,9 +27,12 @@ class PhotonTransfer:
     used : bool [level]
         Levels of the fit.
     slope_adu, slope_error_adu : float
-        Pixelwise slope and its standard error. With light that spreads it is gain times sum h^2, not the gain.
+        Pixelwise slope and its standard error. With light that spreads by h it is gain times sum h^2, not the gain.
     intercept_adu2 : float
         Variance of the line at a mean of 0 ADU.
+    gain_adu : float or None
+        The same slope of the noise power at zero frequency over the area of a pixel: ADU per quantum-equivalent,
+        however the light spreads. None where the frames are too small or too quiet for it.
     full_well_adu : float or None
         Mean at the greatest variance; None where the variance grows to the last level.
 
@@ -41,7 +44,29 @@ class PhotonTransfer:
     slope_adu: float
     slope_error_adu: float
     intercept_adu2: float
+    gain_adu: float | None
     full_well_adu: float | None
+
+
+@dataclass(frozen=True)
+class PairNoise:
+    """Noise of a level from the differences of its frames, pair by pair.
+
+    Attributes
+    ----------
+    mean_adu, variance_adu2 : float
+        Of a pixel.
+    power_adu2 : float64 [row, column]
+        Noise power over the area of a pixel, zero frequency first.
+    degrees : float
+        Independent values that the variance is as well known as: the pixels of all pairs, less what neighbours share.
+
+    """
+
+    mean_adu: float
+    variance_adu2: float
+    power_adu2: np.ndarray
+    degrees: float
 
 
 def photon_transfer(levels: Sequence[np.ndarray]) -> PhotonTransfer:
@@ -55,38 +80,63 @@ def photon_transfer(levels: Sequence[np.ndarray]) -> PhotonTransfer:
     Raises
     ------
     MeasurementError
-        Fewer than two levels, or a level of one frame.
+        Fewer than two levels, a level of one frame, or levels of different size.
 
     Source: EMVA Standard 1288, release 4.0 linear, 6.5 to 6.7: frames are subtracted pair by pair, so that no fixed
-    pattern counts, and the line is fitted to 70 % of the full well.
+    pattern counts, and the line is fitted to 70 % of the full well. The gain at zero frequency is not the standard's.
 
     """
     if len(levels) < 2:
         raise MeasurementError(f"{len(levels)} level given (a slope needs two) add frames at another exposure")
-    points = np.array([pair_variance(level) for level in levels])
-    points = points[np.argsort(points[:, 0])]
-    mean, variance, degrees = points.T
+    points = sorted((pair_noise(level) for level in levels), key=lambda point: point.mean_adu)
+    sizes = {point.power_adu2.shape for point in points}
+    if len(sizes) > 1:
+        raise MeasurementError(f"levels of {len(sizes)} sizes given (one camera, one size) cut them alike")
+    mean = np.array([point.mean_adu for point in points])
+    variance = np.array([point.variance_adu2 for point in points])
     top = int(np.argmax(variance))
     full = bool((variance[top + 1 :] < FALLEN * variance[top]).any())
     used = mean <= LINEAR_SHARE * mean[top] if full else np.ones(len(mean), bool)
     if used.sum() < 2 or mean[used][0] == mean[used][-1]:
         raise MeasurementError("fewer than two levels below 70 % of the full well (no slope) add darker ones")
-    error = variance[used] * np.sqrt(2.0 / degrees[used])
+    error = variance[used] * np.sqrt(2.0 / np.array([point.degrees for point in points])[used])
     weight = 1.0 / np.maximum(error, 1e-9 * max(float(variance.max()), 1e-300))
     design = np.column_stack([mean[used], np.ones(used.sum())]) * weight[:, None]
-    solution = np.linalg.lstsq(design, variance[used] * weight, rcond=None)[0]
-    spread = np.linalg.inv(design.T @ design)
+    line = np.linalg.pinv(design) * weight  # [slope and intercept, level]
+    slope, intercept = line @ variance[used]
+    power = sum(share * point.power_adu2 for share, point in zip(line[0], np.array(points)[used], strict=True))
     return PhotonTransfer(
-        mean, variance, used, float(solution[0]), float(np.sqrt(spread[0, 0])), float(solution[1]),
-        float(mean[top]) if full else None,
+        mean, variance, used, float(slope), float(np.linalg.norm(line[0] / weight)), float(intercept),
+        gain_of(np.asarray(power)), float(mean[top]) if full else None,
     )  # fmt: skip
 
 
-def pair_variance(frames: np.ndarray) -> tuple[float, float, int]:
-    """Mean, variance of a pixel from the differences of frame pairs, and the pixels that went into it."""
+def pair_noise(frames: np.ndarray) -> PairNoise:
+    """Noise of frames of one level, by the differences of the first and second, the third and fourth, ...
+
+    Raises
+    ------
+    MeasurementError
+        There is one frame only.
+
+    """
     stack = frames_of(frames)
     if len(stack) < 2:
         raise MeasurementError("one frame of a level (its noise is told from its pattern by two) give two or more")
     pairs = len(stack) // 2
-    found = [np.subtract(stack[2 * k], stack[2 * k + 1], dtype=np.float64).var(ddof=1) / 2 for k in range(pairs)]
-    return float(stack.mean(dtype=np.float64)), float(np.mean(found)), pairs * stack[0].size
+    variance, power = 0.0, np.zeros(stack.shape[1:])
+    for first, second in zip(stack[: 2 * pairs : 2], stack[1 : 2 * pairs : 2], strict=True):
+        noise = np.subtract(first, second, dtype=np.float64) / np.sqrt(2.0)
+        noise -= noise.mean()
+        variance += float((noise**2).sum()) / (noise.size - 1) / pairs
+        power += periodogram(noise) / pairs
+    squared = float((power**2).mean()) / (1.0 + 1.0 / pairs)  # a periodogram scatters by its own size
+    degrees = pairs * power.size * (min(variance**2 / squared, 1.0) if squared > 0 else 1.0)
+    return PairNoise(float(stack.mean(dtype=np.float64)), variance, power, degrees)
+
+
+def gain_of(power: np.ndarray) -> float | None:
+    try:
+        return noise_power_at_zero(power)
+    except MeasurementError:
+        return None

@@ -15,11 +15,9 @@ import numpy as np
 
 from xsim.errors import MeasurementError
 
-__all__ = ["ASSUMPTION", "PixelResponse", "noise_power_at_zero", "pixel_response"]
+__all__ = ["ASSUMPTION", "PixelResponse", "pixel_response"]
 
 ASSUMPTION = "even along both axes, real and non-negative transform (zero phase), non-negative values of sum 1"
-LEAST_POWER = 0.3  # of the noise power at zero: how far the extrapolation to zero looks
-MOST_CYCLES_PER_PX = 0.2
 SIGNIFICANT = 2.0  # standard errors of a ring's mean
 
 
@@ -41,61 +39,6 @@ class PixelResponse:
     kernel: np.ndarray
     sum_squares: float
     reach_px: int
-
-
-def noise_power_at_zero(power: np.ndarray) -> float:
-    """Limit of a noise power spectrum at zero frequency.
-
-    Rings of the spectrum are averaged, and 1 / sqrt(ring) is fitted by a polynomial of second order in f^2 (which a
-    Lorentzian transfer function is exactly) over the frequencies at which 0.3 of the power is left, at most
-    0.2 / pixel. The ring around zero, emptied by the means taken away, is left out.
-
-    Parameters
-    ----------
-    power : [row, column]
-        Of a whole transform, zero frequency first (as by ``numpy.fft.fft2``); any unit.
-
-    Raises
-    ------
-    MeasurementError
-        Too few frequencies: the frames are too small.
-
-    """
-    rows, columns = power.shape
-    radial = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.fftfreq(columns)[None, :])
-    ring = (radial * 0.5 * min(rows, columns)).astype(int)
-    inside = (ring > 0) & (radial <= MOST_CYCLES_PER_PX)
-    count = np.bincount(ring[inside])[1:]
-    if len(count) < 4 or count.min() == 0:
-        raise MeasurementError(
-            f"noise power at zero not found in {rows} x {columns} pixels (too few) use larger frames"
-        )
-    mean = np.bincount(ring[inside], power[inside])[1:] / count
-    squared = np.bincount(ring[inside], radial[inside] ** 2)[1:] / count
-    end = len(mean)
-    while True:
-        zero, last = extrapolated(mean[:end], squared[:end], count[:end])
-        if last >= LEAST_POWER * zero or end <= 4:
-            return zero
-        end = max(int(0.9 * end), 4)
-
-
-def extrapolated(mean: np.ndarray, squared: np.ndarray, count: np.ndarray) -> tuple[float, float]:
-    """Power at zero and at the last ring, by the fit; twice, so that the errors are relative to the fit itself."""
-    if (mean * count).sum() <= 0:
-        raise MeasurementError(
-            "the noise does not grow with the signal (no quanta to measure with) use brighter levels"
-        )
-    scale = squared / squared[-1]
-    order = min(2, len(mean) - 2)
-    fitted = np.full(len(mean), float((mean * count).sum() / count.sum()))
-    for _ in range(3):
-        # 1 / sqrt of the power about the fit, in the first order of what a ring is off by: no bias from its noise
-        root = fitted**-0.5 * (1.5 - 0.5 * mean / fitted)
-        weight = np.sqrt(count * fitted)
-        polynomial = np.polyfit(scale, root, order, w=weight)
-        fitted = np.maximum(np.polyval(polynomial, scale), 1e-3 * float(root.max())) ** -2
-    return float(max(polynomial[-1], 1e-3 * float(root.max())) ** -2), float(fitted[-1])
 
 
 def pixel_response(covariance: np.ndarray, white: float, pixels: int) -> PixelResponse:
