@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import tomllib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -31,19 +31,22 @@ LEAST_LEVELS = 3
 REACH_PX = 24
 CLIPPED_SHARE = 1e-3
 ROUNDING_ADU2 = 1.0 / 12.0
+SENSOR_FIELDS = ("offset_adu", "read_noise_adu", "gain_adu_per_kev")  # as a detector names them
 
 
 class Characteristics(StrictModel):
     """What static frames tell of a camera. Variance of a pixel = a_pixel_adu * x + b_adu2, x with its offset.
 
-    ``pixelwise_over_gain`` is a_pixel over the gain: sum h^2 for light that spreads by h; ``response_sum_squares`` is
-    the same sum of the response found. ``linearity_percent`` is the greatest distance of a level's variance from the
-    line. The first level of the lists are the darks.
+    ``gain_adu_per_kev`` follows from the gain where the energy that a quantum weighs was told. ``pixelwise_over_gain``
+    is a_pixel over the gain: sum h^2 for light that spreads by h; ``response_sum_squares`` is the same sum of the
+    response found. ``linearity_percent`` is the greatest distance of a level's variance from the line. The first level
+    of the lists are the darks.
     """
 
     pitch_mm: Positive | None = None
     offset_adu: Number
     read_noise_adu: NonNegative
+    gain_adu_per_kev: Positive | None = None
     gain_adu_per_quantum: Positive
     a_pixel_adu: Positive
     b_adu2: Number
@@ -80,7 +83,11 @@ class Level:
 
 
 def characterize(
-    darks: np.ndarray, levels: Sequence[np.ndarray], pitch_mm: float | None = None, reach_px: int = REACH_PX
+    darks: np.ndarray,
+    levels: Sequence[np.ndarray],
+    pitch_mm: float | None = None,
+    quantum_kev: float | None = None,
+    reach_px: int = REACH_PX,
 ) -> Characteristics:
     """Gain, offset, noise and pixel response of a camera.
 
@@ -92,6 +99,8 @@ def characterize(
         Three or more light levels of the open beam, two frames or more of each, raw or offset-corrected like the darks.
     pitch_mm : float, optional
         Noted in the result.
+    quantum_kev : float, optional
+        Energy that a quantum of this beam weighs, M2 / M1 of what the screen absorbs; of one energy, that energy.
     reach_px : int
         Greatest lag that is looked at.
 
@@ -117,7 +126,9 @@ def characterize(
             "need radiation) check which frames are the darks"
         )
     whole = all(np.issubdtype(frames_of(s).dtype, np.integer) or not (s[0] % 1).any() for s in (darks, *levels))
-    return summed_up(dark, lit, shape, pitch_mm, ROUNDING_ADU2 if whole else 0.0)
+    found = summed_up(dark, lit, shape, ROUNDING_ADU2 if whole else 0.0)
+    gain = None if quantum_kev is None else found.gain_adu_per_quantum / quantum_kev
+    return found.model_copy(update={"pitch_mm": pitch_mm, "gain_adu_per_kev": gain})
 
 
 def level_of(frames: np.ndarray, shape: tuple[int, ...], reach_px: int) -> Level:
@@ -151,9 +162,7 @@ def clipped(frames: np.ndarray) -> bool:
     return True
 
 
-def summed_up(
-    dark: Level, lit: Sequence[Level], shape: tuple[int, ...], pitch_mm: float | None, rounding_adu2: float
-) -> Characteristics:
+def summed_up(dark: Level, lit: Sequence[Level], shape: tuple[int, ...], rounding_adu2: float) -> Characteristics:
     """Slopes of covariance and power over the signal, levels weighted by what each knows of them."""
     signal = np.array([level.mean_adu - dark.mean_adu for level in lit])
     variance = np.array([level.variance_adu2 for level in lit])
@@ -167,7 +176,6 @@ def summed_up(
     a_pixel = float(np.asarray(slope)[tuple(n // 2 for n in np.asarray(slope).shape)])
     line = dark.variance_adu2 + a_pixel * signal
     return Characteristics(
-        pitch_mm=pitch_mm,
         offset_adu=dark.mean_adu,
         read_noise_adu=float(np.sqrt(max(dark.variance_adu2 - rounding_adu2, 0.0))),
         gain_adu_per_quantum=gain,
@@ -186,7 +194,7 @@ def summed_up(
 
 
 def write_characteristics(path: Path, found: Characteristics) -> None:
-    """Write a TOML file that ``read_characteristics`` reads.
+    """Write a TOML file that ``read_characteristics`` reads: pitch and [sensor] as in a detector, the rest as [noise].
 
     Raises
     ------
@@ -194,14 +202,23 @@ def write_characteristics(path: Path, found: Characteristics) -> None:
         It cannot be written.
 
     """
+    values = found.model_dump(exclude={"pixel_response"}, exclude_none=True)
     lines = ["# What static frames tell of a camera; docs/measuring.md says how each number is found."]
-    for name, value in found.model_dump(exclude={"pixel_response"}, exclude_none=True).items():
-        lines.append(f"{name} = {list(value) if isinstance(value, tuple) else value!r}")
+    lines += entries({k: v for k, v in values.items() if k == "pitch_mm"})
+    lines += ["", "[sensor]  # fields of a detector"]
+    lines += entries({k: v for k, v in values.items() if k in SENSOR_FIELDS})
+    lines += ["", "[noise]"]
+    lines += entries({k: v for k, v in values.items() if k not in (*SENSOR_FIELDS, "pitch_mm")})
     lines.append(f"# Point response per pixel; assumed: {ASSUMPTION}.")
     lines.append("pixel_response = [")
     lines += [f"  [{', '.join(f'{v:.6e}' for v in row)}]," for row in found.pixel_response]
     text = "\n".join([*lines, "]", ""])
     write_whole(path, lambda target: target.write_text(text, encoding="utf-8"))
+
+
+def entries(values: Mapping[str, Any]) -> list[str]:
+    """Lines of TOML for numbers and lists of numbers."""
+    return [f"{name} = {list(value) if isinstance(value, tuple) else value!r}" for name, value in values.items()]
 
 
 def read_characteristics(path: Path) -> Characteristics:
@@ -214,10 +231,14 @@ def read_characteristics(path: Path) -> Characteristics:
 
     """
     try:
-        return Characteristics(**tomllib.loads(path.read_text(encoding="utf-8")))
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = [found.pop(name, {}) for name in ("sensor", "noise")]
+        if not all(isinstance(table, dict) for table in tables):
+            raise ValueError("sensor and noise are tables")
+        return Characteristics(**found, **tables[0], **tables[1])
     except OSError as error:
         raise MeasurementError(f"{path} not read ({error.strerror or error}) check the path") from error
     except ValidationError as error:
         raise MeasurementError(f"{path}: {first_problem(error)}") from error
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # TypeError: a field that two tables give
         raise MeasurementError(f"{path} not read ({one_line(error)}) give a file of xsim characterize") from error

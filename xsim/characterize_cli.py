@@ -33,6 +33,7 @@ def add_characterize_command(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="TOML file to write")
     parser.add_argument("--roi", metavar="r0:r1,c0:c1", help="rows and columns to use, ends exclusive")
     parser.add_argument("--pitch-mm", type=float, help="pixel pitch (default: the files' metadata)")
+    parser.add_argument("--quantum-kev", type=float, help="energy that a quantum weighs: gives the gain per keV too")
     parser.add_argument("--json", action="store_true", help="print all numbers as JSON")
     parser.set_defaults(run=run_characterize)
 
@@ -50,7 +51,11 @@ def run_characterize(options: argparse.Namespace) -> None:
         )
     dark = read_frames([file for files in darks for file in files], chosen)
     levels = [read_frames(files, chosen) for files in lit]
-    found = characterize(dark.pixels, [level.pixels for level in levels], pitch_of(options.pitch_mm, [dark, *levels]))
+    weight = options.quantum_kev
+    if weight is not None and not 0 < weight < float("inf"):
+        raise MeasurementError(f"--quantum-kev {weight:g} (must be above 0) give the energy in keV")
+    pitch = pitch_of(options.pitch_mm, [dark, *levels])
+    found = characterize(dark.pixels, [level.pixels for level in levels], pitch, weight)
     write_characteristics(options.output, found)
     if options.json:
         print(json.dumps(found.model_dump(), indent=1))
@@ -88,7 +93,7 @@ def is_dark(entry: Path) -> bool:
 def pitch_of(given_mm: float | None, frames: Sequence[Frames]) -> float | None:
     if given_mm is not None and not 0 < given_mm < float("inf"):
         raise MeasurementError(f"pixel pitch {given_mm:g} mm (must be above 0) give --pitch-mm")
-    told = {float(f.metadata["pitch_mm"]) for f in frames if "pitch_mm" in f.metadata}
+    told = {pitch for f in frames if (pitch := f.told("pitch_mm")) is not None}
     if given_mm is None and len(told) > 1:
         raise MeasurementError(f"pixel pitches differ, {sorted(told)} mm (one camera has one) give --pitch-mm")
     return given_mm if given_mm is not None else next(iter(told), None)

@@ -27,6 +27,12 @@ class Frames:
     pixels: np.ndarray
     metadata: dict[str, Any]
 
+    def told(self, name: str) -> float | None:
+        """A number of the metadata; None where there is none of that name."""
+        value = self.metadata.get(name)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+        return float(value) if number and value is not None else None
+
 
 def read_frames(files: Sequence[Path], chosen: Region | None = None) -> Frames:
     """Frames of one or more files of equal size.
@@ -52,22 +58,28 @@ def read_frames(files: Sequence[Path], chosen: Region | None = None) -> Frames:
         pixels, found = read_image(file)
         metadata = found if k == 0 else metadata
         stack = pixels[None] if pixels.ndim == 2 else pixels
-        if stack.ndim != 3 or stack.size == 0:
+        if stack.ndim != 3 or stack.size == 0 or (pixels.ndim == 3 and stack.shape[2] in (3, 4)):
             raise MeasurementError(
-                f"{file} has shape {pixels.shape} (rows, columns needed) give a grey image or a stack"
+                f"{file} has shape {pixels.shape} (rows, columns needed) give a grey image or a stack of them"
             )
         if stacks and stack.shape[1:] != stacks[0].shape[1:]:
             raise MeasurementError(f"{file} differs in size from {files[0]} (one scene, one size) measure it by itself")
         stacks.append(stack)
     whole = np.concatenate(stacks) if len(stacks) > 1 else stacks[0]
-    if chosen is None:
-        return Frames(whole, metadata)
+    pixels = whole if chosen is None else cropped(whole, chosen, files[0])
+    if not np.isfinite(pixels).all():
+        raise MeasurementError(f"{files[0]} holds pixels that are no numbers (nan or infinite) choose a region without")
+    return Frames(pixels, metadata)
+
+
+def cropped(whole: np.ndarray, chosen: Region, file: Path) -> np.ndarray:
+    """Rows and columns of frames."""
     for name, part, length in zip(("rows", "columns"), chosen, whole.shape[1:], strict=True):
         if not 0 <= part.start < part.stop <= length:
             raise MeasurementError(
-                f"{name} {part.start}:{part.stop} are not in {files[0]} (it has {length}) choose from 0:{length}"
+                f"{name} {part.start}:{part.stop} are not in {file} (it has {length}) choose from 0:{length}"
             )
-    return Frames(whole[:, chosen[0], chosen[1]], metadata)
+    return whole[:, chosen[0], chosen[1]]
 
 
 def read_image(file: Path) -> tuple[np.ndarray, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,10 +43,10 @@ def add_measure_commands(parser: argparse.ArgumentParser) -> None:
     edge_options(add)
     add = ruler(commands, "nps", "noise power spectrum of flat frames (IEC 62220-1)", nps,
                 "xsim measure nps out/noisy.tif --roi-px 256 --csv")  # fmt: skip
-    add.add_argument("--roi-px", type=int, default=256, help="side of a transformed region (default 256)")
+    noise_options(add)
     add = ruler(commands, "dqe", "detective quantum efficiency from flat frames and an edge", dqe,
                 "xsim measure dqe flat.tif --edge edge.tif --fluence-per-mm2 2.5e5")  # fmt: skip
-    add.add_argument("--roi-px", type=int, default=256, help="side of a transformed region (default 256)")
+    noise_options(add)
     add.add_argument("--edge", type=Path, required=True, help="image of a slanted edge")
     add.add_argument("--edge-roi", metavar="r0:r1,c0:c1", help="region of it")
     add.add_argument("--fluence-per-mm2", type=float, required=True, help="quanta that fall on a mm2 in a flat frame")
@@ -78,27 +79,33 @@ def edge_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reach-px", type=float, help="half the width of the line spread (default: all, up to 50)")
 
 
+def noise_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--roi-px", type=int, default=256, help="side of a transformed region (default 256)")
+    parser.add_argument("--window", choices=("none", "hann"), default="none",
+                        help="weight of a region (default none, as in the standard)")  # fmt: skip
+
+
 def frames(options: argparse.Namespace) -> Frames:
     return read_frames(options.images, region(options.roi) if options.roi else None)
 
 
-def offset_adu(options: argparse.Namespace, metadata: Mapping[str, Any]) -> float:
-    given = options.offset_adu
-    return float(given if given is not None else metadata.get("offset_adu", 0.0))
+def offset_adu(options: argparse.Namespace, found: Frames) -> float:
+    given: float | None = options.offset_adu
+    return given if given is not None else found.told("offset_adu") or 0.0
 
 
-def pitch_mm(options: argparse.Namespace, metadata: Mapping[str, Any]) -> float:
-    pitch = options.pitch_mm if options.pitch_mm is not None else metadata.get("pitch_mm")
+def pitch_mm(options: argparse.Namespace, found: Frames) -> float:
+    pitch: float | None = options.pitch_mm if options.pitch_mm is not None else found.told("pitch_mm")
     if pitch is None:
         raise MeasurementError(f"pixel pitch of {options.images[0]} unknown (frequencies need it) give --pitch-mm")
     if not 0 < pitch < float("inf"):
         raise MeasurementError(f"pixel pitch {pitch:g} mm (must be above 0) give --pitch-mm")
-    return float(pitch)
+    return pitch
 
 
 def snr(options: argparse.Namespace) -> Finding:
     found = frames(options)
-    return Finding(numbers_of(quality.signal_to_noise(found.pixels, offset_adu(options, found.metadata),
+    return Finding(numbers_of(quality.signal_to_noise(found.pixels, offset_adu(options, found),
                                                       options.isrb_mm)))  # fmt: skip
 
 
@@ -106,13 +113,13 @@ def cnr(options: argparse.Namespace) -> Finding:
     if not options.roi:
         raise MeasurementError("no object region given (contrast is between two regions) give --roi and --background")
     inside, beside = frames(options), read_frames(options.images, region(options.background))
-    offset = offset_adu(options, inside.metadata)
+    offset = offset_adu(options, inside)
     return Finding(numbers_of(quality.contrast_to_noise(inside.pixels, beside.pixels, offset)))
 
 
 def mtf(options: argparse.Namespace) -> Finding:
     found = frames(options)
-    edge = edge_mtf(found.pixels, pitch_mm(options, found.metadata), options)
+    edge = edge_mtf(found.pixels, pitch_mm(options, found), options)
     kept = slice(None, None, max(1, round(len(edge.mtf) / 41)))
     numbers = {"angle_deg": edge.angle_deg, "across": edge.across, "nyquist_per_mm": edge.nyquist_per_mm,
                "mtf_at_nyquist": float(edge.at(edge.nyquist_per_mm)), "mtf50_per_mm": edge.frequency_of(0.5),
@@ -139,15 +146,15 @@ def nps(options: argparse.Namespace) -> Finding:
 
 
 def noise_power(found: Frames, options: argparse.Namespace) -> quality.NoisePower:
-    offset = offset_adu(options, found.metadata)
-    return quality.noise_power(found.pixels, pitch_mm(options, found.metadata), options.roi_px, offset)
+    offset = offset_adu(options, found)
+    return quality.noise_power(found.pixels, pitch_mm(options, found), options.roi_px, offset, window=options.window)
 
 
 def dqe(options: argparse.Namespace) -> Finding:
     found = frames(options)
     power = noise_power(found, options)
     pixels = read_frames([options.edge], region(options.edge_roi) if options.edge_roi else None).pixels
-    edge = edge_mtf(pixels, pitch_mm(options, found.metadata), options)
+    edge = edge_mtf(pixels, pitch_mm(options, found), options)
     cut = power.along_u if edge.across == "columns" else power.along_v
     curve = quality.detective_quantum_efficiency(edge, cut, options.fluence_per_mm2)
     numbers = {"mean_adu": power.mean_adu, "across": edge.across, "angle_deg": edge.angle_deg}
@@ -159,7 +166,8 @@ def ptc(options: argparse.Namespace) -> Finding:
     chosen = region(options.roi) if options.roi else None
     curve = quality.photon_transfer([read_frames([file], chosen).pixels for file in options.images])
     numbers = {"slope_adu": curve.slope_adu, "slope_error_adu": curve.slope_error_adu,
-               "intercept_adu2": curve.intercept_adu2, "full_well_adu": curve.full_well_adu}  # fmt: skip
+               "intercept_adu2": curve.intercept_adu2, "gain_adu": curve.gain_adu,
+               "full_well_adu": curve.full_well_adu}  # fmt: skip
     return Finding(numbers, {"mean_adu": curve.mean_adu, "variance_adu2": curve.variance_adu2,
                              "used": curve.used.astype(int)})  # fmt: skip
 
@@ -183,7 +191,8 @@ def numbers_of(found: Any) -> dict[str, Any]:
 def show(found: Finding, options: argparse.Namespace) -> None:
     """Print a finding as asked for."""
     if options.json:
-        print(json.dumps({**found.numbers, **{k: v.tolist() for k, v in found.curves.items()}}, indent=1))
+        curves = {name: [told(value) for value in curve.tolist()] for name, curve in found.curves.items()}
+        print(json.dumps({**{name: told(value) for name, value in found.numbers.items()}, **curves}, indent=1))
         return
     rows = list(zip(*found.curves.values(), strict=True))
     if options.csv:
@@ -196,6 +205,11 @@ def show(found: Finding, options: argparse.Namespace) -> None:
     if rows:
         print("\n" + "".join(f"{name:>18}" for name in found.curves))
         print("\n".join("".join(f"{shown(value):>18}" for value in row) for row in rows))
+
+
+def told(value: Any) -> Any:
+    """As JSON has it: no nan."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def shown(value: Any) -> str:

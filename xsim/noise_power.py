@@ -174,11 +174,13 @@ def periodogram(noise: np.ndarray, window: Window = "none") -> np.ndarray:
     float64 [row, column]
 
     """
-    if window == "none":
-        return np.asarray(np.abs(fft.fft2(noise)) ** 2 / noise.size)
-    down, along = (np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 2 for n in noise.shape)
-    weight = down[:, None] * along
-    return np.asarray(np.abs(fft.fft2(noise * weight)) ** 2 / (weight**2).sum())
+    rows, columns = noise.shape
+    weight = np.ones(noise.shape)
+    if window == "hann":
+        weight = np.outer(*(np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 2 for n in noise.shape))
+    half = np.abs(fft.rfft2(noise * weight)) ** 2 / (weight**2).sum()
+    mirrored = half[-np.arange(rows), 1 : (columns + 1) // 2][:, ::-1]
+    return np.hstack([half, mirrored])
 
 
 def cut(power: np.ndarray, frequency: np.ndarray, pitch_mm: float, mean_adu: float) -> NoisePowerCut:

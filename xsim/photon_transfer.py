@@ -104,10 +104,10 @@ def photon_transfer(levels: Sequence[np.ndarray]) -> PhotonTransfer:
     design = np.column_stack([mean[used], np.ones(used.sum())]) * weight[:, None]
     line = np.linalg.pinv(design) * weight  # [slope and intercept, level]
     slope, intercept = line @ variance[used]
-    power = sum(share * point.power_adu2 for share, point in zip(line[0], np.array(points)[used], strict=True))
+    power = np.tensordot(line[0], [point.power_adu2 for point, kept in zip(points, used, strict=True) if kept], 1)
     return PhotonTransfer(
         mean, variance, used, float(slope), float(np.linalg.norm(line[0] / weight)), float(intercept),
-        gain_of(np.asarray(power)), float(mean[top]) if full else None,
+        gain_of(power), float(mean[top]) if full else None,
     )  # fmt: skip
 
 

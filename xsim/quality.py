@@ -174,4 +174,6 @@ def detective_quantum_efficiency(
 
 def spread_of(stack: np.ndarray) -> float:
     """Standard deviation over the pixels of a frame, root mean square over frames."""
+    if stack[0].size < 2:
+        raise MeasurementError("a region of one pixel (it has no spread) choose a larger one")
     return float(np.sqrt(np.mean([frame.var(dtype=np.float64, ddof=1) for frame in stack])))
