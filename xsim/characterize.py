@@ -120,6 +120,8 @@ def characterize(
     lit.sort(key=lambda level: level.mean_adu)
     if len(lit) < LEAST_LEVELS:
         raise MeasurementError(f"{len(lit)} usable light levels (three at least give a line and its error) add levels")
+    if any(level.variance_adu2 <= 0 for level in lit):
+        raise MeasurementError("the frames of a level are all alike (noise is what differs) give independent frames")
     if lit[0].mean_adu <= dark.mean_adu:
         raise MeasurementError(
             f"a level of mean {lit[0].mean_adu:.6g} ADU is no brighter than the darks, {dark.mean_adu:.6g} (levels "
@@ -149,10 +151,10 @@ def level_of(frames: np.ndarray, shape: tuple[int, ...], reach_px: int) -> Level
 
 
 def clipped(frames: np.ndarray) -> bool:
-    """Whether the frames reach full scale: their greatest value is met far too often."""
+    """Whether the frames reach full scale: their greatest value is met far too often, but for little noise rounded."""
     stack = frames_of(frames)
     share = float((stack == stack.max()).mean())
-    if share <= CLIPPED_SHARE or float(stack[0].std()) <= 1.0:
+    if share <= CLIPPED_SHARE or (share < 0.5 and float(stack[0].std()) <= 1.0):
         return False
     warnings.warn(
         f"the level of mean {stack.mean(dtype=np.float64):.6g} ADU is left out ({100 * share:.3g} % of its pixels are "
