@@ -146,6 +146,26 @@ def test_characterize_writes_a_file_and_says_what_it_found(folder: Path, capsys:
     assert found["a_pixel_adu"] == told["noise"]["a_pixel_adu"] and found["pitch_mm"] is None
 
 
+def test_folders_of_xsim_simulate_are_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Darks by an exposure too short for a quantum; pitch from the files. Gain 5 %: 128 x 128 pixels, 12 frames."""
+    for name, exposure in {
+        "dark": "exposure_s = 1e-12",
+        **{f"at {g}": f"target_gv = 0.{g}" for g in (2, 4, 6)},
+    }.items():
+        scene = tmp_path / "scene.toml"
+        scene.write_text(
+            f"[source]\nenergy_kev = 60.0\n[geometry]\nsod_mm = 5e3\nsdd_mm = 1e4\n[acquisition]\n{exposure}\n"
+            '[detector]\npreset = "generic-gos-200um"\nrows = 128\ncolumns = 128\npitch_mm = 0.15\n'
+        )
+        assert main(["simulate", str(scene), "-o", str(tmp_path / "set" / name), "--frames", "12"]) == 0
+    assert main(["characterize", str(tmp_path / "set"), "-o", str(tmp_path / "out.toml"), "--quantum-kev", "60"]) == 0
+    capsys.readouterr()
+    told = tomllib.loads((tmp_path / "out.toml").read_text())
+    assert told["pitch_mm"] == 0.15 and told["noise"]["level_frames"] == [12] * 4
+    assert told["sensor"]["gain_adu_per_kev"] == pytest.approx(0.04, rel=0.05)
+    assert told["sensor"]["read_noise_adu"] == pytest.approx(4.0, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

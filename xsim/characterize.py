@@ -145,7 +145,7 @@ def level_of(frames: np.ndarray, shape: tuple[int, ...], reach_px: int) -> Level
     covariance = np.zeros((2 * reach_px + 1,) * 2)
     for noise in temporal_noise(stack):
         power += periodogram(noise)
-        covariance += autocovariance(noise[None], reach_px)
+        covariance += autocovariance(noise, reach_px)
     count = len(stack)
     return Level(float(stack.mean(dtype=np.float64)), covariance / count, power / count, count)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,8 +64,8 @@ def neighbour_correlation(frames: np.ndarray, reach_px: int = 8) -> NeighbourCor
             f"frames of {stack.shape[1]} x {stack.shape[2]} pixels are too small for lags of {reach_px} pixels "
             "(four times as much at least) lower the reach"
         )
-    noise = temporal_noise(stack) if len(stack) > 1 else detrended(stack[0])[None]
-    covariance = autocovariance(noise, reach_px)
+    noise = temporal_noise(stack) if len(stack) > 1 else iter([detrended(stack[0])])
+    covariance = np.mean([autocovariance(frame, reach_px) for frame in noise], axis=0)
     variance = float(covariance[reach_px, reach_px])
     if variance <= 0:
         raise MeasurementError("the frames differ in nothing (no noise to correlate) give independent frames")
@@ -76,35 +77,35 @@ def neighbour_correlation(frames: np.ndarray, reach_px: int = 8) -> NeighbourCor
     )  # fmt: skip
 
 
-def temporal_noise(frames: np.ndarray) -> np.ndarray:
-    """What a frame differs by from the mean of all, scaled to the full variance, without the frame's own mean.
+def temporal_noise(frames: np.ndarray) -> Iterator[np.ndarray]:
+    """What each frame differs by from the mean of all, scaled to the full variance, without the frame's own mean.
 
     Parameters
     ----------
     frames : [frame, row, column], two or more
 
-    Returns
-    -------
-    float64 [frame, row, column]
+    Yields
+    ------
+    float64 [row, column]
 
     """
     count = len(frames)
-    noise = np.asarray(frames, np.float64) - frames.mean(axis=0, dtype=np.float64)
-    noise *= np.sqrt(count / (count - 1))
-    noise -= noise.mean(axis=(1, 2), keepdims=True)
-    return np.asarray(noise)
+    mean = frames.mean(axis=0, dtype=np.float64)
+    for frame in frames:
+        noise = (frame - mean) * np.sqrt(count / (count - 1))
+        yield noise - noise.mean()
 
 
 def autocovariance(noise: np.ndarray, reach_px: int) -> np.ndarray:
-    """Mean of n(x) n(x + d) over the pairs inside each frame, for every lag d up to the reach.
+    """Mean of n(x) n(x + d) over the pairs inside a frame, for every lag d up to the reach.
 
-    Each frame's mean has been taken away, and with it the sum of the autocovariance over the number of pixels from
-    every lag; that is put back.
+    The frame's mean has been taken away, and with it the sum of the autocovariance over the number of pixels from every
+    lag; that is put back.
 
     Parameters
     ----------
-    noise : float64 [frame, row, column]
-        Of mean 0 in each frame.
+    noise : float64 [row, column]
+        Of mean 0.
     reach_px : int
 
     Returns
@@ -112,12 +113,9 @@ def autocovariance(noise: np.ndarray, reach_px: int) -> np.ndarray:
     float64 [2 reach + 1, 2 reach + 1]
 
     """
-    rows, columns = noise.shape[1:]
+    rows, columns = noise.shape
     padded = [fft.next_fast_len(n + reach_px, real=True) for n in (rows, columns)]
-    power = np.zeros((padded[0], padded[1] // 2 + 1))
-    for frame in noise:
-        power += np.abs(fft.rfft2(frame, padded)) ** 2
-    sums = fft.irfft2(power / len(noise), padded)
+    sums = fft.irfft2(np.abs(fft.rfft2(noise, padded)) ** 2, padded)
     at = np.arange(-reach_px, reach_px + 1)
     found = sums[np.ix_(at, at)] / np.outer(rows - np.abs(at), columns - np.abs(at))
     total = found.sum() / (1.0 - found.size / (rows * columns))

@@ -104,7 +104,7 @@ def noise_power(
         False where the frames are differences already.
     window : {"none", "hann"}
         What a region is weighted with. The standard's is none, whose sidelobes carry noise from strong to weak
-        frequencies: where the power falls to 1/50 at the Nyquist frequency, 2 % too much there. Hann's carry none, at
+        frequencies: where the power falls to 1/34 at the Nyquist frequency, 2 % too much there. Hann's carry none, at
         1.9 times the variance of regions that do not overlap.
 
     Raises
