@@ -155,47 +155,47 @@ def ringed(found: NoisePower) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_noise_power_of_coloured_noise_is_within_two_percent_in_every_band() -> None:
-    """1440 regions know a band of either cut to 0.6 %, the last, which holds fewer points, to 1 % (so 4 % is asked), a
-    ring to 0.1 %."""
+    """720 regions know a band, mean of both cuts, to 0.6 %, the last, of fewer points, to 1 % (so 4 % is asked),
+    a ring to 0.15 %."""
     generator = np.random.default_rng(6)
-    noise = np.concatenate([coloured_noise(generator, 16, 512, steep).astype(np.float32) for _ in range(10)])
+    noise = np.concatenate([coloured_noise(generator, 16, 512, steep).astype(np.float32) for _ in range(5)])
     found = noise_power(1000 + noise, PITCH_MM, window="hann")
-    assert found.rois == 1440
+    assert found.rois == 720
     at, power = ringed(found)
-    assert np.abs(power / steep(at) - 1).max() < 0.005
-    for cut in (found.along_u, found.along_v):
-        wanted = steep(cut.frequency_per_mm * PITCH_MM) * PITCH_MM**2
-        assert np.abs(cut.nps_adu2_mm2 / wanted - 1)[:-1].max() < 0.02
-        assert abs(cut.nps_adu2_mm2[-1] / wanted[-1] - 1) < 0.04
+    assert np.abs(power / steep(at) - 1).max() < 0.01
+    both = 0.5 * (found.along_u.nps_adu2_mm2 + found.along_v.nps_adu2_mm2)
+    ratio = both / (steep(found.along_u.frequency_per_mm * PITCH_MM) * PITCH_MM**2)
+    assert np.abs(ratio - 1)[:-1].max() < 0.02
+    assert abs(ratio[-1] - 1) < 0.04
 
 
 def test_without_a_window_the_power_is_that_of_the_standards_regions() -> None:
     """Mean periodogram of a region: the autocovariance, every lag by its share of pairs, transformed. At the Nyquist
-    frequency 1 % too much here, found within 0.5 %; Hann's window has none of it."""
-    side, roi = 512, 128
-    generator = np.random.default_rng(7)
-    noise = np.concatenate([coloured_noise(generator, 8, side, steep).astype(np.float32) for _ in range(5)])
+    frequency 2 % too much here, found within 0.6 %; Hann's window has none of it."""
+    side, roi = 256, 64
+    noise = coloured_noise(np.random.default_rng(7), 60, side, steep)
     radial = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None, :])
     lag = np.abs(np.fft.fftfreq(side, 1 / side))
     share = np.maximum(1 - lag / roi, 0)
     wanted = np.fft.fft2(np.fft.ifft2(steep(radial)) * share[:, None] * share).real
-    middle, rim = (radial > 0) & (radial < 0.1), (radial > 0.45) & (radial < 0.5)
+    middle, rim = (radial > 0.04) & (radial < 0.1), (radial > 0.45) & (radial < 0.5)
     for window, power in (("none", wanted), ("hann", steep(radial))):
         found = np.fft.ifftshift(noise_power(noise, PITCH_MM, roi, window=window).nps_adu2_mm2) / PITCH_MM**2
-        for ring, error in ((middle, 0.01), (rim, 0.005)):
+        for ring, error in ((middle, 0.015), (rim, 0.006)):
             sub = ring[:: side // roi, :: side // roi]
             assert found[sub].mean() == pytest.approx(power[:: side // roi, :: side // roi][sub].mean(), rel=error)
     excess = wanted[rim].mean() / steep(radial)[rim].mean() - 1
-    assert 0.009 < excess < 0.011
+    assert 0.018 < excess < 0.022
 
 
 def test_a_trend_is_taken_away() -> None:
-    """A parabola forty times the noise leaves nothing beyond the first band; the white noise stays."""
+    """A parabola forty times the noise leaves nothing in it."""
     row, column = np.mgrid[0:512, 0:512] / 512 - 0.5
     shading = 400 * (1 + 0.3 * row - 0.2 * column + row**2 + 0.5 * row * column - 2 * column**2)
-    noise = 10 * np.random.default_rng(8).standard_normal((20, 512, 512))
+    noise = 10 * np.random.default_rng(8).standard_normal((2, 512, 512))
     found = noise_power(shading + noise, PITCH_MM)
-    np.testing.assert_allclose(found.along_u.nps_adu2_mm2[1:], 100 * PITCH_MM**2, rtol=0.04)
+    untreated = noise_power(shading + noise, PITCH_MM, detrend=False)
+    assert untreated.along_u.nps_adu2_mm2[0] > 10 * found.along_u.nps_adu2_mm2[0]
     plain = noise_power(noise, PITCH_MM).nps_adu2_mm2
     np.testing.assert_allclose(found.nps_adu2_mm2, plain, rtol=1e-6, atol=1e-9)
 

@@ -18,10 +18,10 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, ValidationError
 
-from xsim.correlation import autocovariance, temporal_noise
+from xsim.correlation import autocovariance
 from xsim.errors import MeasurementError, one_line
 from xsim.image_io import write_whole
-from xsim.noise_power import frames_of, noise_power_at_zero, periodogram
+from xsim.noise_power import frames_of, noise_power_at_zero, periodogram, temporal_noise
 from xsim.pixel_response import ASSUMPTION, pixel_response
 from xsim.schema import NonNegative, Number, Positive, StrictModel, first_problem
 

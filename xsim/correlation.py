@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
 
 from xsim.errors import MeasurementError
-from xsim.noise_power import detrended, frames_of
+from xsim.noise_power import detrended, frames_of, temporal_noise
 
-__all__ = ["NeighbourCorrelation", "autocovariance", "neighbour_correlation", "temporal_noise"]
+__all__ = ["NeighbourCorrelation", "autocovariance", "neighbour_correlation"]
 
 
 @dataclass(frozen=True)
@@ -75,25 +74,6 @@ def neighbour_correlation(frames: np.ndarray, reach_px: int = 8) -> NeighbourCor
         rho, variance, float(rho[r, r + 1]), float(rho[r + 1, r]),
         float(0.5 * (rho[r + 1, r + 1] + rho[r + 1, r - 1])), float(100 * (rho.sum() - 1)),
     )  # fmt: skip
-
-
-def temporal_noise(frames: np.ndarray) -> Iterator[np.ndarray]:
-    """What each frame differs by from the mean of all, scaled to the full variance, without the frame's own mean.
-
-    Parameters
-    ----------
-    frames : [frame, row, column], two or more
-
-    Yields
-    ------
-    float64 [row, column]
-
-    """
-    count = len(frames)
-    mean = frames.mean(axis=0, dtype=np.float64)
-    for frame in frames:
-        noise = (frame - mean) * np.sqrt(count / (count - 1))
-        yield noise - noise.mean()
 
 
 def autocovariance(noise: np.ndarray, reach_px: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,7 @@ __all__ = [
     "noise_power",
     "noise_power_at_zero",
     "periodogram",
+    "temporal_noise",
 ]
 
 STRIP_LINES, STRIP_ROI_PX = 7, 256  # seven lines on either side of the axis in a transform of 256 pixels
@@ -150,6 +152,25 @@ def frames_of(frames: np.ndarray) -> np.ndarray:
     if stack.ndim != 3 or stack.size == 0:
         raise MeasurementError(f"an array of shape {stack.shape} is no image (rows, columns) give one or a stack")
     return stack
+
+
+def temporal_noise(frames: np.ndarray) -> Iterator[np.ndarray]:
+    """What each frame differs by from the mean of all, scaled to the full variance, without the frame's own mean.
+
+    Parameters
+    ----------
+    frames : [frame, row, column], two or more
+
+    Yields
+    ------
+    float64 [row, column]
+
+    """
+    count = len(frames)
+    mean = frames.mean(axis=0, dtype=np.float64)
+    for frame in frames:
+        noise = (frame - mean) * np.sqrt(count / (count - 1))
+        yield noise - noise.mean()
 
 
 def detrended(frame: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Photon transfer: the variance of a pixel against its mean, from pairs of frames (EMVA 1288, Janesick)."""
+"""Photon transfer: the variance of a pixel against its mean, from what frames differ by (EMVA 1288, Janesick)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from xsim.errors import MeasurementError
-from xsim.noise_power import frames_of, noise_power_at_zero, periodogram
+from xsim.noise_power import frames_of, noise_power_at_zero, periodogram, temporal_noise
 
-__all__ = ["PairNoise", "PhotonTransfer", "pair_noise", "photon_transfer"]
+__all__ = ["LevelNoise", "PhotonTransfer", "level_noise", "photon_transfer"]
 
 LINEAR_SHARE = 0.7  # of the full well, as EMVA 1288 fits
 FALLEN = 0.9  # a variance below this share of the greatest, at a higher mean, is that of a full well
@@ -49,8 +49,8 @@ class PhotonTransfer:
 
 
 @dataclass(frozen=True)
-class PairNoise:
-    """Noise of a level from the differences of its frames, pair by pair.
+class LevelNoise:
+    """Temporal noise of a level.
 
     Attributes
     ----------
@@ -59,7 +59,8 @@ class PairNoise:
     power_adu2 : float64 [row, column]
         Noise power over the area of a pixel, zero frequency first.
     degrees : float
-        Independent values that the variance is as well known as: the pixels of all pairs, less what neighbours share.
+        Independent values that the variance is as well known as: pixels times frames but one, less what neighbours
+        share.
 
     """
 
@@ -82,13 +83,14 @@ def photon_transfer(levels: Sequence[np.ndarray]) -> PhotonTransfer:
     MeasurementError
         Fewer than two levels, a level of one frame, or levels of different size.
 
-    Source: EMVA Standard 1288, release 4.0 linear, 6.5 to 6.7: frames are subtracted pair by pair, so that no fixed
-    pattern counts, and the line is fitted to 70 % of the full well. The gain at zero frequency is not the standard's.
+    Source: EMVA Standard 1288, release 4.0 linear, 6.5 to 6.7: what the frames of a level differ by counts, no fixed
+    pattern (the standard's difference of two frames, where there are two), and the line is fitted to 70 % of the full
+    well. The gain at zero frequency is not the standard's.
 
     """
     if len(levels) < 2:
         raise MeasurementError(f"{len(levels)} level given (a slope needs two) add frames at another exposure")
-    points = sorted((pair_noise(level) for level in levels), key=lambda point: point.mean_adu)
+    points = sorted((level_noise(level) for level in levels), key=lambda point: point.mean_adu)
     sizes = {point.power_adu2.shape for point in points}
     if len(sizes) > 1:
         raise MeasurementError(f"levels of {len(sizes)} sizes given (one camera, one size) cut them alike")
@@ -111,8 +113,8 @@ def photon_transfer(levels: Sequence[np.ndarray]) -> PhotonTransfer:
     )  # fmt: skip
 
 
-def pair_noise(frames: np.ndarray) -> PairNoise:
-    """Noise of frames of one level, by the differences of the first and second, the third and fourth, ...
+def level_noise(frames: np.ndarray) -> LevelNoise:
+    """Noise of the frames of one level, by what each differs by from the mean of all.
 
     Raises
     ------
@@ -121,18 +123,16 @@ def pair_noise(frames: np.ndarray) -> PairNoise:
 
     """
     stack = frames_of(frames)
-    if len(stack) < 2:
+    count, pixels = len(stack), stack[0].size
+    if count < 2:
         raise MeasurementError("one frame of a level (its noise is told from its pattern by two) give two or more")
-    pairs = len(stack) // 2
     variance, power = 0.0, np.zeros(stack.shape[1:])
-    for first, second in zip(stack[: 2 * pairs : 2], stack[1 : 2 * pairs : 2], strict=True):
-        noise = np.subtract(first, second, dtype=np.float64) / np.sqrt(2.0)
-        noise -= noise.mean()
-        variance += float((noise**2).sum()) / (noise.size - 1) / pairs
-        power += periodogram(noise) / pairs
-    squared = float((power**2).mean()) / (1.0 + 1.0 / pairs)  # a periodogram scatters by its own size
-    degrees = pairs * power.size * (min(variance**2 / squared, 1.0) if squared > 0 else 1.0)
-    return PairNoise(float(stack.mean(dtype=np.float64)), variance, power, degrees)
+    for noise in temporal_noise(stack):
+        variance += float((noise**2).sum()) / (pixels - 1) / count
+        power += periodogram(noise) / count
+    squared = float((power**2).mean()) / (1.0 + 1.0 / (count - 1))  # a periodogram scatters by its own size
+    degrees = (count - 1) * pixels * (min(variance**2 / squared, 1.0) if squared > 0 else 1.0)
+    return LevelNoise(float(stack.mean(dtype=np.float64)), variance, power, degrees)
 
 
 def gain_of(power: np.ndarray) -> float | None:
