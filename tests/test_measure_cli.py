@@ -122,7 +122,14 @@ def test_every_ruler_has_help_with_an_example_that_parses(ruler: str, capsys: py
     assert build_parser().parse_args(shlex.split(example)).run
 
 
-def test_the_documents_commands_parse(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["measure", "characterize"])
+def test_the_commands_themselves_have_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0 and f"example: xsim {command} " in capsys.readouterr().out
+
+
+def test_the_documents_commands_parse() -> None:
     """Every xsim line of docs/measuring.md."""
     lines = [line for line in DOCUMENT.splitlines() if line.startswith("xsim ")]
     assert len(lines) >= 8

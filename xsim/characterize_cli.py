@@ -28,6 +28,9 @@ example: xsim characterize frames/ -o camera.toml
 def add_characterize_command(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``xsim characterize``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = (
+        "Gain, offset, noise and pixel response of a camera, from darks and open beams at three levels."
+    )
     parser.epilog = FOLDER
     parser.add_argument("entries", type=Path, nargs="+", metavar="FOLDER_OR_FILE", help="see below")
     parser.add_argument("-o", "--output", type=Path, required=True, help="TOML file to write")

@@ -31,6 +31,7 @@ class Finding:
 
 def add_measure_commands(parser: argparse.ArgumentParser) -> None:
     """Commands of ``xsim measure``."""
+    parser.epilog = "example: xsim measure snr out/noisy.tif --roi 0:128,0:128 (each ruler has its own --help)"
     commands = parser.add_subparsers(required=True, metavar="RULER")
     add = ruler(commands, "snr", "mean, noise and signal-to-noise ratio of a flat region", snr,
                 "xsim measure snr out/noisy.tif --roi 0:128,0:128 --isrb-mm 0.2")  # fmt: skip
