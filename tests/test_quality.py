@@ -327,6 +327,7 @@ def test_what_cannot_be_measured_is_refused_in_one_line() -> None:
         "must be above 0": lambda: detective_quantum_efficiency(edge, power, 0.0),
         "a slope needs two": lambda: photon_transfer([noise]),
         "one frame of a level": lambda: photon_transfer([noise, noise[:1]]),
+        "all alike": lambda: photon_transfer([np.stack([flat, flat]), 2 * np.stack([flat, flat])]),
         "sizes": lambda: photon_transfer([noise, noise[:, 1:]]),
         "no slope": lambda: photon_transfer([noise, noise]),
         "too small for lags": lambda: neighbour_correlation(noise, 16),

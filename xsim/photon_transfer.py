@@ -96,13 +96,15 @@ def photon_transfer(levels: Sequence[np.ndarray]) -> PhotonTransfer:
         raise MeasurementError(f"levels of {len(sizes)} sizes given (one camera, one size) cut them alike")
     mean = np.array([point.mean_adu for point in points])
     variance = np.array([point.variance_adu2 for point in points])
+    if not variance.any():
+        raise MeasurementError("the frames of every level are all alike (no noise) give independent frames")
     top = int(np.argmax(variance))
     full = bool((variance[top + 1 :] < FALLEN * variance[top]).any())
     used = mean <= LINEAR_SHARE * mean[top] if full else np.ones(len(mean), bool)
     if used.sum() < 2 or mean[used][0] == mean[used][-1]:
         raise MeasurementError("fewer than two levels below 70 % of the full well (no slope) add darker ones")
     error = variance[used] * np.sqrt(2.0 / np.array([point.degrees for point in points])[used])
-    weight = 1.0 / np.maximum(error, 1e-9 * max(float(variance.max()), 1e-300))
+    weight = 1.0 / np.maximum(error, 1e-9 * float(variance.max()))
     design = np.column_stack([mean[used], np.ones(used.sum())]) * weight[:, None]
     line = np.linalg.pinv(design) * weight  # [slope and intercept, level]
     slope, intercept = line @ variance[used]
