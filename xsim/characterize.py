@@ -118,6 +118,14 @@ def characterize(
     dark = level_of(darks, shape, reach_px)
     lit = [level_of(stack, shape, reach_px) for stack in levels if not clipped(stack)]
     lit.sort(key=lambda level: level.mean_adu)
+    check_levels(dark, lit)
+    whole = all(np.issubdtype(frames_of(s).dtype, np.integer) or not (s[0] % 1).any() for s in (darks, *levels))
+    found = summed_up(dark, lit, shape, ROUNDING_ADU2 if whole else 0.0)
+    gain = None if quantum_kev is None else found.gain_adu_per_quantum / quantum_kev
+    return found.model_copy(update={"pitch_mm": pitch_mm, "gain_adu_per_kev": gain})
+
+
+def check_levels(dark: Level, lit: Sequence[Level]) -> None:
     if len(lit) < LEAST_LEVELS:
         raise MeasurementError(f"{len(lit)} usable light levels (three at least give a line and its error) add levels")
     if any(level.variance_adu2 <= 0 for level in lit):
@@ -127,10 +135,6 @@ def characterize(
             f"a level of mean {lit[0].mean_adu:.6g} ADU is no brighter than the darks, {dark.mean_adu:.6g} (levels "
             "need radiation) check which frames are the darks"
         )
-    whole = all(np.issubdtype(frames_of(s).dtype, np.integer) or not (s[0] % 1).any() for s in (darks, *levels))
-    found = summed_up(dark, lit, shape, ROUNDING_ADU2 if whole else 0.0)
-    gain = None if quantum_kev is None else found.gain_adu_per_quantum / quantum_kev
-    return found.model_copy(update={"pitch_mm": pitch_mm, "gain_adu_per_kev": gain})
 
 
 def level_of(frames: np.ndarray, shape: tuple[int, ...], reach_px: int) -> Level:

@@ -123,14 +123,11 @@ def noise_power(
         raise MeasurementError(
             f"frames of {rows} x {columns} pixels hold no region of {roi_px} (16 at least) use a smaller one"
         )
-    step = roi_px // 2
-    places = [(i, j) for i in range(0, rows - roi_px + 1, step) for j in range(0, columns - roi_px + 1, step)]
-    power = np.zeros((roi_px, roi_px))
+    power, rois = np.zeros((roi_px, roi_px)), 0
     for frame in stack:
-        noise = detrended(frame) if detrend else np.asarray(frame, np.float64)
-        for i, j in places:
-            power += periodogram(noise[i : i + roi_px, j : j + roi_px], window)
-    rois = len(places) * len(stack)
+        for part in regions(detrended(frame) if detrend else np.asarray(frame, np.float64), roi_px):
+            power += periodogram(part, window)
+            rois += 1
     power = np.fft.fftshift(power) * (pitch_mm**2 / rois)
     frequency = np.fft.fftshift(np.fft.fftfreq(roi_px, pitch_mm))
     mean = float(stack.mean(dtype=np.float64)) - offset_adu
@@ -180,6 +177,12 @@ def detrended(frame: np.ndarray) -> np.ndarray:
     share = rows.T @ pixels @ columns
     share[np.add.outer(np.arange(3), np.arange(3)) > 2] = 0
     return np.asarray(pixels - rows @ share @ columns.T)
+
+
+def regions(noise: np.ndarray, roi_px: int) -> Iterator[np.ndarray]:
+    """Parts of a frame that overlap by half."""
+    down, along = (range(0, n - roi_px + 1, roi_px // 2) for n in noise.shape)
+    yield from (noise[i : i + roi_px, j : j + roi_px] for i in down for j in along)
 
 
 def periodogram(noise: np.ndarray, window: Window = "none") -> np.ndarray:

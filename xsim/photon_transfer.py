@@ -81,7 +81,7 @@ def photon_transfer(levels: Sequence[np.ndarray]) -> PhotonTransfer:
     Raises
     ------
     MeasurementError
-        Fewer than two levels, a level of one frame, or levels of different size.
+        Fewer than two levels, a level of one frame, levels of different size, or no noise at all.
 
     Source: EMVA Standard 1288, release 4.0 linear, 6.5 to 6.7: what the frames of a level differ by counts, no fixed
     pattern (the standard's difference of two frames, where there are two), and the line is fitted to 70 % of the full
@@ -103,16 +103,20 @@ def photon_transfer(levels: Sequence[np.ndarray]) -> PhotonTransfer:
     used = mean <= LINEAR_SHARE * mean[top] if full else np.ones(len(mean), bool)
     if used.sum() < 2 or mean[used][0] == mean[used][-1]:
         raise MeasurementError("fewer than two levels below 70 % of the full well (no slope) add darker ones")
-    error = variance[used] * np.sqrt(2.0 / np.array([point.degrees for point in points])[used])
+    slope, error, intercept, gain = fitted([point for point, kept in zip(points, used, strict=True) if kept])
+    return PhotonTransfer(mean, variance, used, slope, error, intercept, gain, float(mean[top]) if full else None)
+
+
+def fitted(points: Sequence[LevelNoise]) -> tuple[float, float, float, float | None]:
+    """Slope of the variance over the mean, its error, its intercept, and the slope of the power at zero frequency."""
+    variance = np.array([point.variance_adu2 for point in points])
+    error = variance * np.sqrt(2.0 / np.array([point.degrees for point in points]))
     weight = 1.0 / np.maximum(error, 1e-9 * float(variance.max()))
-    design = np.column_stack([mean[used], np.ones(used.sum())]) * weight[:, None]
+    design = np.column_stack([[point.mean_adu for point in points], np.ones(len(points))]) * weight[:, None]
     line = np.linalg.pinv(design) * weight  # [slope and intercept, level]
-    slope, intercept = line @ variance[used]
-    power = np.tensordot(line[0], [point.power_adu2 for point, kept in zip(points, used, strict=True) if kept], 1)
-    return PhotonTransfer(
-        mean, variance, used, float(slope), float(np.linalg.norm(line[0] / weight)), float(intercept),
-        gain_of(power), float(mean[top]) if full else None,
-    )  # fmt: skip
+    slope, intercept = line @ variance
+    gain = gain_of(np.tensordot(line[0], [point.power_adu2 for point in points], 1))
+    return float(slope), float(np.linalg.norm(line[0] / weight)), float(intercept), gain
 
 
 def level_noise(frames: np.ndarray) -> LevelNoise:
