@@ -152,7 +152,9 @@ def frames_of(frames: np.ndarray) -> np.ndarray:
 
 
 def temporal_noise(frames: np.ndarray) -> Iterator[np.ndarray]:
-    """What each frame differs by from the mean of all, scaled to the full variance, without the frame's own mean.
+    """What each frame differs by from the mean of all, scaled to the full variance.
+
+    Without what an exposure that differs from the others' brings: a mean, and the fixed pattern and shading again.
 
     Parameters
     ----------
@@ -165,9 +167,12 @@ def temporal_noise(frames: np.ndarray) -> Iterator[np.ndarray]:
     """
     count = len(frames)
     mean = frames.mean(axis=0, dtype=np.float64)
+    pattern = mean - mean.mean()
+    weight = max(float(np.vdot(pattern, pattern)), 1e-300)
     for frame in frames:
         noise = (frame - mean) * np.sqrt(count / (count - 1))
-        yield noise - noise.mean()
+        noise -= noise.mean()
+        yield noise - pattern * (np.vdot(noise, pattern) / weight)
 
 
 def detrended(frame: np.ndarray) -> np.ndarray:
