@@ -101,7 +101,7 @@ def exposure_mas(scene: Scene, view: View) -> float:
 
 def beam_record(weights: BeamWeights, materials: tuple[material.Material, ...], view: View, xp: Any) -> dict[str, Any]:
     """The kernels' ``Beam``: the energies that carry signal, and how each material takes them away."""
-    used = (weights.signal_kev > 0).any(axis=0)
+    used = (weights.signal_kev + weights.variance_kev2 > 0).any(axis=0)
     table = material.attenuation_table(materials, weights.energy_kev)
     return {
         "attenuation": xp.asarray(np.ascontiguousarray(table.T[used] / np.log(2.0), np.float32)),

@@ -20,6 +20,7 @@ class Acquisition(StrictModel):
     One of: exposure time; quanta absorbed in an open-beam pixel in the middle of the detector; share of full scale that
     the open beam shall reach there. The last, at 0.7, where none is given; for a line scan the whole time of a line.
     Each pixel is the mean of subpixels x subpixels rays: everywhere, or in the adaptive mode where an edge crosses it.
+    ``energies``: all bins of the spectrum, as where it is not given, or few that stand for them; see ``quadrature``.
     """
 
     exposure_s: Positive | None = None
@@ -27,6 +28,7 @@ class Acquisition(StrictModel):
     target_gv: Annotated[Positive, Field(le=1)] | None = None
     subpixels: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
     subpixel_mode: Literal["full", "adaptive"] = "full"
+    energies: Literal["all", "few"] | None = None
     belt_speed_m_s: Positive | None = None
     line_rate_hz: Positive | None = None
     lines: Annotated[int, Field(strict=True, gt=0, le=65536)] | None = None

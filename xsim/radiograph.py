@@ -11,9 +11,11 @@ import numpy as np
 
 from xsim.absorption import BeamWeights, beam_weights
 from xsim.backend import Backend, get_backend
+from xsim.energies import few_energies
 from xsim.errors import SceneError
 from xsim.light_spread import LightSpread, light_spread
 from xsim.mesh import MeshBody
+from xsim.quadrature import Quadrature
 from xsim.resources import VERSION
 from xsim.sampling import Absorbed, absorb_scene, describe_rays, exposure_of
 from xsim.scene import Scene
@@ -143,6 +145,7 @@ def simulate(
     backend: str = "auto",
     frame: int = 0,
     threads: int | None = None,
+    quadrature: Quadrature | None = None,
 ) -> Radiograph:
     """Radiograph of a scene.
 
@@ -155,6 +158,8 @@ def simulate(
     backend : {"auto", "cpu", "cuda"}
     threads : int, optional
         CPU threads; all cores by default.
+    quadrature : Quadrature, optional
+        As for `expose`.
 
     Raises
     ------
@@ -163,10 +168,10 @@ def simulate(
 
     """
     check_seed(seed, frame)
-    return expose(scene, get_backend(backend, threads)).record(seed, frame)
+    return expose(scene, get_backend(backend, threads), quadrature).record(seed, frame)
 
 
-def expose(scene: Scene, backend: Backend | str = "auto") -> Exposure:
+def expose(scene: Scene, backend: Backend | str = "auto", quadrature: Quadrature | None = None) -> Exposure:
     """Project, attenuate and absorb: everything of a scene's image but the draws.
 
     Many frames of one scene share it, and so may many exposures one scene.
@@ -175,6 +180,9 @@ def expose(scene: Scene, backend: Backend | str = "auto") -> Exposure:
     ----------
     scene : Scene
     backend : Backend or {"auto", "cpu", "cuda"}
+    quadrature : Quadrature, optional
+        For a scene of few energies: a fit of its beam that many scenes share, instead of one of its own. All bins
+        are used where it is off by more than 0.1 % here.
 
     Raises
     ------
@@ -188,7 +196,8 @@ def expose(scene: Scene, backend: Backend | str = "auto") -> Exposure:
     view = scene.view
     mas = exposure_of(scene, view)
     weights = beam_weights(scene, view, mas)
-    seen = absorb_scene(scene, view.with_margin(above, beside), weights, backend)
+    used, told = few_energies(scene, weights, quadrature)
+    seen = absorb_scene(scene, view.with_margin(above, beside), used, backend)
     mean_light = spread_light(seen.signal, spread, backend)
     inner = slice(above, above + view.rows), slice(beside, beside + view.columns)
     readout = readout_of(scene.detector, float(mean_light.max()))
@@ -196,7 +205,7 @@ def expose(scene: Scene, backend: Backend | str = "auto") -> Exposure:
         scene, backend, weights, mas, spread.mean_kernel(class_means(seen.signal)), spread, readout, seen.signal,
         seen.variance, mean_light,
         seen.sound[inner].astype(np.uint8), backend.xp.ascontiguousarray(seen.labels[inner]),
-        derived_numbers(scene, weights, mas, spread, readout, seen),
+        derived_numbers(scene, weights, mas, spread, readout, seen) | told,
     )  # fmt: skip
     if float(mean_light.max()) * readout.gain_adu_per_kev < 1.0 and scene.detector.response != "ideal":
         warnings.warn("the frame is black (less than 1 ADU of signal anywhere) raise exposure_s or voltage_kv",

@@ -1,0 +1,262 @@
+"""A few physical energies instead of all bins of a spectrum.
+
+S_r(t) = sum_e R_re exp(-sum_m mu_m(E_e) t_m), for rows r of weights over the bins (signal and variance, of each depth
+class), is replaced by sum_k w_rk exp(-sum_m mu_m(E_k) t_m): at most nine energies E_k that all rows share, weights not
+negative. Fitted on a declared grid of paths through the materials; the bound is measured on 4000 paths not seen in the
+fit, it is not proven. A material with a K edge in the range has to be among them: nodes lie on both sides of the edge.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xsim.errors import SpectrumError
+from xsim.material import HIGHEST_KEV, LOWEST_KEV, Material, Spec, attenuation_table, edges_kev, resolve
+from xsim.quadrature_nodes import EDGE_GAP, AttenuationCurve, Fit, Problem, fit_nodes, polish
+from xsim.quadrature_paths import TRANSMISSION, path_grid, random_paths
+
+__all__ = ["BAR", "MOST", "UNSEEN", "Quadrature", "fit_quadrature", "measure_bound"]
+
+Floats = NDArray[np.float64]
+
+BAR: Final = 1e-3  # greatest relative error; above it all bins are used
+MOST: Final = 9  # energies
+FEWEST: Final = 4
+UNSEEN: Final = 4000  # paths that the bound is measured on
+SEED: Final = 20
+MARGIN: Final = 0.85  # of the bar, on the grid: unseen paths lie between those of the fit
+FAINT: Final = 1e-9  # share of a row below which a bin is left out of the range of the nodes
+STARTS: Final = (0.5, 1.0, 0.35)  # nodes start at even shares of the mean row to this power
+DIGITS: Final = 10
+
+
+@dataclass(frozen=True)
+class Quadrature:
+    """A few energies that stand for all bins, or all bins where they cannot.
+
+    Attributes
+    ----------
+    energy_kev : float64 [node]
+    weights : float64 [row, node]
+        Of rows scaled to a sum of 1: multiply by the rows' sums.
+    bound : float
+        Greatest relative error over rows and unseen paths; 0 for all bins.
+    materials : tuple of str
+    greatest_path_mm : tuple of float
+        What it was fitted on: up to this path in each material, where the transmission is 1e-5 or more.
+    bins : int
+        Bins it stands for.
+    problem : str
+        Why all bins are used; empty where they are not.
+    unseen : int
+        Paths that the bound was measured on.
+
+    """
+
+    energy_kev: Floats
+    weights: Floats
+    bound: float
+    materials: tuple[str, ...]
+    greatest_path_mm: tuple[float, ...]
+    bins: int
+    problem: str = ""
+    unseen: int = UNSEEN
+
+    @property
+    def nodes(self) -> int:
+        """Number of energies."""
+        return len(self.energy_kev)
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for an image's metadata; JSON-able."""
+        nodes = self.bins if self.problem else self.nodes
+        facts: dict[str, Any] = {"nodes": nodes, "bins": self.bins, "bound": float(f"{self.bound:.3g}")}
+        facts["greatest_path_mm"] = dict(zip(self.materials, self.greatest_path_mm, strict=True))
+        facts |= {"unseen_paths": self.unseen, "least_transmission": TRANSMISSION}
+        return facts | ({"all_bins": self.problem} if self.problem else {})
+
+    def to_json(self) -> dict[str, Any]:
+        """Every attribute, JSON-able; floats survive to the last bit."""
+        arrays = {"energy_kev": self.energy_kev.tolist(), "weights": self.weights.tolist()}
+        rest = {"bound": self.bound, "materials": list(self.materials), "bins": self.bins, "problem": self.problem,
+                "unseen": self.unseen}  # fmt: skip
+        return arrays | {"greatest_path_mm": list(self.greatest_path_mm)} | rest
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Quadrature:
+        """Inverse of `to_json`; KeyError, TypeError or ValueError where it is not one."""
+        energy, weights = (np.array(stored[name], np.float64) for name in ("energy_kev", "weights"))
+        if weights.ndim != 2 or weights.shape[1:] != energy.shape:
+            raise ValueError("weights and energies differ in number")
+        materials, greatest = tuple(map(str, stored["materials"])), tuple(map(float, stored["greatest_path_mm"]))
+        return cls(energy, weights, float(stored["bound"]), materials, greatest, int(stored["bins"]),
+                   str(stored["problem"]), int(stored["unseen"]))  # fmt: skip
+
+
+def fit_quadrature(
+    energy_kev: Floats, rows: Floats, materials: Sequence[Spec], greatest_path_mm: Sequence[float], most: int = MOST
+) -> Quadrature:
+    """The fewest energies, 4 to ``most``, whose measured bound is 0.1 % or less; all bins where there are none.
+
+    Parameters
+    ----------
+    energy_kev : float64 [energy]
+    rows : float64 [row, energy]
+        Weights of the bins, not negative; each row with a positive sum.
+    materials : sequence of materials
+        What lies in the beam behind the source's filters.
+    greatest_path_mm : sequence of float
+        Greatest path through each.
+    most : int
+        Energies at the most.
+
+    Raises
+    ------
+    SpectrumError
+        Shapes that do not fit, weights that are negative or all zero, paths that are not positive.
+
+    """
+    specs = tuple(resolve(each) for each in materials)
+    greatest = np.array(greatest_path_mm, np.float64)
+    _check(energy_kev, rows, specs, greatest)
+    rows = rows / rows.sum(axis=1, keepdims=True)
+    names, paths = tuple(each.name for each in specs), tuple(map(float, greatest))
+    used = rows.max(axis=0) > 0
+
+    def all_bins(problem: str) -> Quadrature:
+        return Quadrature(energy_kev[used], rows[:, used], 0.0, names, paths, int(used.sum()), problem)
+
+    if not specs or used.sum() <= FEWEST:
+        return all_bins("no material in the beam" if not specs else "the spectrum has few bins itself")
+    best = math.inf
+    for fit in _fits(energy_kev, rows, specs, greatest, most):
+        order = np.argsort(fit.nodes)
+        nodes = np.array([float(f"{value:.{DIGITS}g}") for value in np.exp(fit.nodes[order])])
+        weights = np.array([[float(f"{value:.{DIGITS}g}") for value in row] for row in fit.weights[:, order]])
+        bound = measure_bound(energy_kev, rows, nodes, weights, specs, greatest)
+        best = min(best, bound)
+        if bound <= BAR:
+            return Quadrature(nodes, weights, bound, names, paths, int(used.sum()))
+    return all_bins(f"{most} energies are off by up to {100 * best:.2g} % (more than {100 * BAR:g} %)")
+
+
+def measure_bound(
+    energy_kev: Floats, rows: Floats, nodes_kev: Floats, weights: Floats, materials: Sequence[Spec], greatest: Floats,
+    paths: int = UNSEEN, seed: int = SEED,
+) -> float:  # fmt: skip
+    """Greatest relative error over rows and unseen random paths.
+
+    Parameters
+    ----------
+    energy_kev, rows : float64 [energy], [row, energy]
+    nodes_kev, weights : float64 [node], [row, node]
+        Of rows of sum 1.
+    materials, greatest : as in `fit_quadrature`
+    paths : int
+        How many.
+    seed : int
+        Of the paths.
+
+    """
+    mu = attenuation_table(materials, energy_kev)
+    rows = rows / rows.sum(axis=1, keepdims=True)
+    unseen = random_paths(mu, rows.mean(axis=0), np.asarray(greatest, np.float64), paths, seed)
+    exact = np.exp(-unseen @ mu) @ rows.T
+    found = np.exp(-unseen @ attenuation_table(materials, nodes_kev)) @ weights.T
+    return float(np.abs(found / exact - 1.0).max())
+
+
+def _fits(energy: Floats, rows: Floats, specs: tuple[Material, ...], greatest: Floats, most: int) -> Iterator[Fit]:
+    """Fits with ever more nodes whose error on the grid is near the bar."""
+    seen = rows.max(axis=0) > FAINT
+    low, high = float(energy[seen][0]), float(energy[seen][-1])
+    mu, mean = attenuation_table(specs, energy), rows.mean(axis=0)
+    paths = path_grid(mu, mean, greatest)
+    inverse = 1.0 / (np.exp(-paths @ mu) @ rows.T).T
+    curve = AttenuationCurve(specs, max(0.9 * low, LOWEST_KEV), min(1.02 * high, HIGHEST_KEV))
+    problem = Problem(curve, paths, inverse, np.log([low]), np.log([high]))
+    cuts = [low, *_edges_between(energy, mean, specs, low, high), high]
+    count = max(FEWEST, 2 * len(cuts) - 2)
+    while count <= most:
+        best = _best_fit(problem, energy, mean, cuts, count)
+        if best.error < 3.0 * BAR and best.error > MARGIN * BAR:
+            best = polish(problem, best, 0.8 * BAR, 12)
+        yield best
+        count = _next_count(count, best.error, most)
+
+
+def _next_count(count: int, error: float, most: int) -> int:
+    """One more node takes the error down to about a third; some are skipped where it is far from the bar."""
+    jump = max(1, math.floor(math.log(error / BAR) / math.log(4.0)))
+    return most if count < most < count + jump else count + jump
+
+
+def _best_fit(problem: Problem, energy: Floats, mean: Floats, cuts: list[float], count: int) -> Fit:
+    """Best over the numbers of nodes between the edges, and over starts where none is below the bar."""
+    best: dict[tuple[int, ...], Fit] = {}
+    for power in STARTS:
+        kept = sorted(best, key=lambda numbers: best[numbers].error)[:2] or list(_allocations(count, len(cuts) - 1))
+        for numbers in kept:
+            start, low, high = _start(energy, mean, cuts, numbers, power)
+            fit = fit_nodes(problem.within(low, high), start, 8)
+            if numbers not in best or fit.error < best[numbers].error:
+                best[numbers] = fit
+        least = min(best.values(), key=lambda fit: fit.error)
+        if least.error <= MARGIN * BAR or least.error > 4.0 * BAR:
+            break
+    return least
+
+
+def _allocations(count: int, segments: int) -> Iterator[tuple[int, ...]]:
+    """Numbers of nodes between the edges, two at the least in each, the lowest segment getting a third or more."""
+    for rest in itertools.product(range(2, count), repeat=segments - 1):
+        first = count - sum(rest)
+        if first >= max(2, count // 3):
+            yield (first, *rest)
+
+
+def _start(
+    energy: Floats, mean: Floats, cuts: list[float], numbers: tuple[int, ...], power: float
+) -> tuple[Floats, Floats, Floats]:
+    """Nodes in ln E at even shares of the mean row to a power, and their ranges."""
+    nodes: list[float] = []
+    low: list[float] = []
+    high: list[float] = []
+    running = np.concatenate([[0.0], np.cumsum(mean**power * np.gradient(energy))])
+    edges = np.concatenate([[energy[0]], 0.5 * (energy[1:] + energy[:-1]), [energy[-1]]])
+    for begin, end, number in itertools.starmap(
+        lambda pair, n: (*pair, n), zip(itertools.pairwise(cuts), numbers, strict=True)
+    ):
+        first, last = np.interp((begin, end), edges, running)
+        at = np.interp(first + (last - first) * (np.arange(number) + 0.5) / number, running, edges)
+        ends = begin * (1 + EDGE_GAP), end * (1 - EDGE_GAP)
+        nodes += np.log(np.clip(at, *ends)).tolist()
+        low += [math.log(ends[0])] * number
+        high += [math.log(ends[1])] * number
+    return np.array(nodes), np.array(low), np.array(high)
+
+
+def _edges_between(energy: Floats, mean: Floats, specs: tuple[Material, ...], low: float, high: float) -> list[float]:
+    """K edges of the materials with a bin above them and a share of the open beam below that counts."""
+    edges = set()
+    for number in {number for each in specs for number, _ in each.weight_fractions}:
+        element = Material("element", ((number, 1.0),), 1.0)
+        edges |= set(edges_kev(element, LOWEST_KEV, HIGHEST_KEV)[-1:])
+    last = energy[energy < high][-2]
+    return sorted(edge for edge in edges if low < edge < last and mean[energy < edge].sum() > 0.1 * BAR)
+
+
+def _check(energy: Floats, rows: Floats, specs: tuple[Material, ...], greatest: Floats) -> None:
+    if rows.ndim != 2 or rows.shape[1] != energy.size:
+        raise SpectrumError(f"quadrature of {rows.shape} weights at {energy.size} energies (rows are [row, energy])")
+    if not np.isfinite(rows).all() or (rows < 0).any() or not (rows.sum(axis=1) > 0).all():
+        raise SpectrumError("quadrature of weights that are negative or all zero (nothing to stand for) check them")
+    if greatest.shape != (len(specs),) or not np.isfinite(greatest).all() or (greatest <= 0).any():
+        raise SpectrumError(f"greatest paths {greatest.tolist()} mm of {len(specs)} materials (one above 0 each)")
