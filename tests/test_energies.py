@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import pytest
 import xsim
 from xsim import quadrature_cache
 from xsim.absorption import beam_weights
-from xsim.energies import few_energies, greatest_paths, scene_quadrature
+from xsim.energies import few_energies, greatest_paths, shared_quadratures
+from xsim.material import resolve
 from xsim.quadrature import BAR, UNSEEN, Quadrature
 from xsim.quadrature_cache import kept_quadrature, quadrature_directory
 
@@ -40,6 +42,11 @@ def scene_of(energies=None, bodies=BODIES, **changes):
     if energies is not None:
         tables["acquisition"] = {**tables["acquisition"], "energies": energies}
     return xsim.scene_from_dict(tables)
+
+
+def own_fit(scene):
+    (fit,) = shared_quadratures([scene]).values()
+    return fit
 
 
 def weights_of(scene):
@@ -132,11 +139,11 @@ def test_dense_voxels_count_as_so_much_longer(meaning):
 
 def test_a_turned_body_or_another_dose_asks_for_no_other_fit(monkeypatch):
     scene = scene_of("few")
-    first = scene_quadrature(scene, weights_of(scene))
+    first = own_fit(scene)
     monkeypatch.setattr(quadrature_cache, "fit_quadrature", refuse)
     moved = [{**BODIES[0], "position_mm": [1, 2, 3]}, *BODIES[1:]]
     again = scene_of("few", moved, acquisition={"quanta_per_pixel": 70}, geometry={"sod_mm": 390})
-    assert scene_quadrature(again, beam_weights(again, again.view, 12.0)) is first
+    assert own_fit(again) is first
 
 
 def refuse(*_):
@@ -145,18 +152,18 @@ def refuse(*_):
 
 def test_a_fit_is_read_back_from_disk_and_a_damaged_one_is_made_again(monkeypatch):
     scene = scene_of("few")
-    first = scene_quadrature(scene, weights_of(scene))
+    first = own_fit(scene)
     (path,) = quadrature_directory().iterdir()
     quadrature_cache._kept.cache_clear()
     with monkeypatch.context() as context:
         context.setattr(quadrature_cache, "fit_quadrature", refuse)
-        read = scene_quadrature(scene, weights_of(scene))
+        read = own_fit(scene)
     assert read is not first and read.to_json() == first.to_json()
     text = path.read_text()
     for damaged in ("", text[:-40], json.dumps({"energy_kev": [1.0]}), "[]"):
         path.write_text(damaged)
         quadrature_cache._kept.cache_clear()
-        assert scene_quadrature(scene, weights_of(scene)).to_json() == first.to_json()
+        assert own_fit(scene).to_json() == first.to_json()
         assert path.read_text() == text
 
 
@@ -164,7 +171,7 @@ def test_a_home_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     scene = scene_of("few")
-    assert scene_quadrature(scene, weights_of(scene)).problem == ""
+    assert own_fit(scene).problem == ""
 
 
 def test_every_setting_of_a_fit_is_in_its_name(monkeypatch):
@@ -184,21 +191,38 @@ def test_every_setting_of_a_fit_is_in_its_name(monkeypatch):
         scene_of("few", [{**BODIES[0], "size_mm": [20, 12, 90]}, *BODIES[1:]]),
     ]
     for scene in (base, *others):
-        scene_quadrature(scene, weights_of(scene))
+        own_fit(scene)
     assert len(list(quadrature_directory().iterdir())) == len(fits) == 1 + len(others)
 
 
 def test_a_given_fit_is_measured_again_on_the_scene():
-    scene = scene_of("few")
-    own = weights_of(scene)
-    shared = scene_quadrature(scene, own, {found: 2 * length for found, length in greatest_paths(scene).items()})
-    used, told = few_energies(scene, own, shared)
-    assert used.energy_kev is shared.energy_kev
+    scene, own = scene_of("few"), weights_of(scene_of("few"))
+    longer = scene_of("few", [{**BODIES[0], "size_mm": [20, 12, 50]}, BODIES[1]])
+    fits = shared_quadratures([scene, longer, scene_of("all", source={"voltage_kv": 60})])
+    (fit,) = fits.values()
+    assert set(fit.materials) == {"PMMA", "Al", "Fe"}
+    assert max(fit.greatest_path_mm) == greatest_paths(longer)[resolve("PMMA")]
+    used, told = few_energies(scene, own, fits)
+    assert used.energy_kev is fit.energy_kev
     assert 0 < told["energies"]["bound"] <= BAR and told["energies"]["unseen_paths"] == 500
+    worse = {name: replace(fit, weights=fit.weights * 1.002) for name in fits}
+    kept, told = few_energies(scene, own, worse)
+    assert kept is own and "the fit given is off by" in told["energies"]["all_bins"]
+
+
+def test_a_beam_without_a_given_fit_keeps_all_its_bins():
+    fits = shared_quadratures([scene_of("few")])
     foreign = scene_of("few", source={"voltage_kv": 90})
-    kept, told = few_energies(foreign, weights_of(foreign), shared)
-    assert len(kept.energy_kev) > 60
-    assert "off by" in told["energies"]["all_bins"]
+    own = weights_of(foreign)
+    kept, told = few_energies(foreign, own, fits)
+    assert kept is own and told["energies"]["all_bins"] == "no fit is given for this beam"
+    assert told["energies"]["nodes"] == told["energies"]["bins"] == (own.signal_kev > 0).sum()
+
+
+def test_too_many_beams_are_refused():
+    scenes = [scene_of("few", source={"voltage_kv": 80 + k}) for k in range(4)]
+    with pytest.raises(xsim.SpectrumError, match="more than 3 beams"):
+        shared_quadratures(scenes, most=3)
 
 
 def test_a_class_that_absorbs_nothing_has_no_row_and_no_weight():

@@ -6,30 +6,35 @@ bounded by the boxes around the bodies, so that no ray of the scene is outside o
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from xsim import material
-from xsim.absorption import BeamWeights
+from xsim.absorption import BeamWeights, beam_weights
+from xsim.errors import SpectrumError
 from xsim.material import Material
 from xsim.quadrature import BAR, Quadrature, measure_bound
 from xsim.quadrature_cache import kept_quadrature
 from xsim.scene import Scene
 from xsim.volume import Densities, Volume, VolumeBody
 
-__all__ = ["few_energies", "greatest_paths", "scene_quadrature"]
+__all__ = ["few_energies", "greatest_paths", "shared_quadratures"]
 
 #: Ratio of neighbouring lengths that greatest paths are rounded up to: a moved or turned body asks for the same fit.
 STEP: Final = 10.0**0.1
 CHECKED: Final = 500  # paths on which a fit made for other scenes is measured again
+MOST_BEAMS: Final = 128
+FAINT: Final = 1e-9  # share of a row below which a bin does not tell beams apart
 
 
 def few_energies(
-    scene: Scene, weights: BeamWeights, given: Quadrature | None = None
+    scene: Scene, weights: BeamWeights, given: Mapping[str, Quadrature] | None = None
 ) -> tuple[BeamWeights, dict[str, Any]]:
     """Weights that an image is computed with, and what its metadata shall say of them.
 
@@ -38,9 +43,9 @@ def few_energies(
     scene : Scene
     weights : BeamWeights
         Of all bins.
-    given : Quadrature, optional
-        A fit to use instead of the scene's own: of this beam, for greater ranges. Measured on this scene's paths
-        before it is used.
+    given : mapping of str to Quadrature, optional
+        Fits of `shared_quadratures` to choose from, instead of one of the scene's own. Measured on this scene's paths
+        before it is used; all bins where it is off there, or where there is none of the beam.
 
     Returns
     -------
@@ -52,24 +57,50 @@ def few_energies(
     """
     if scene.acquisition.energies != "few":
         return weights, {}
-    fit = scene_quadrature(scene, weights) if given is None else _measured(scene, weights, given)
-    told = {"energies": fit.describe()}
-    return (weights if fit.problem else _at_nodes(weights, fit)), told
+    rows, greatest = _rows(weights), greatest_paths(scene)
+    if given is None:
+        fit = kept_quadrature(weights.energy_kev, rows, greatest)
+    else:
+        fit = _measured(given.get(_beam_name(weights.energy_kev, rows)), weights.energy_kev, rows, greatest)
+    return (weights if fit.problem else _at_nodes(weights, fit)), {"energies": fit.describe()}
 
 
-def scene_quadrature(scene: Scene, weights: BeamWeights, greatest: dict[Material, float] | None = None) -> Quadrature:
-    """The fit of a scene's beam for its own bodies, or for greater paths.
+def shared_quadratures(scenes: Iterable[Scene], most: int = MOST_BEAMS) -> dict[str, Quadrature]:
+    """One fit for each beam of many scenes, for the greatest path through each material that any of them has.
+
+    A beam is a spectrum with what the screen absorbs of it; bodies, distances and doses may differ. For `simulate` and
+    `expose` of these and of similar scenes: what is drawn at random need not be fitted image by image.
 
     Parameters
     ----------
-    scene : Scene
-    weights : BeamWeights
-    greatest : dict of Material to float, optional
-        Greatest path through each material, mm; those of the scene by default.
+    scenes : iterable of Scene
+        Those that do not ask for few energies are passed over.
+    most : int
+        Beams at the most.
+
+    Raises
+    ------
+    SpectrumError
+        More beams than that.
 
     """
-    rows = _rows(weights)
-    return kept_quadrature(weights.energy_kev, rows[rows.any(axis=1)], greatest or greatest_paths(scene))
+    beams: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    greatest: dict[Material, float] = {}
+    for scene in scenes:
+        if scene.acquisition.energies != "few":
+            continue
+        weights = beam_weights(scene, scene.view, 1.0)
+        rows = _rows(weights)
+        beams.setdefault(_beam_name(weights.energy_kev, rows), (weights.energy_kev, rows))
+        for found, length in greatest_paths(scene).items():
+            greatest[found] = max(length, greatest.get(found, 0.0))
+        if len(beams) > most:
+            raise SpectrumError(
+                f"more than {most} beams (each takes a fit of few energies) draw voltage_kv, filters and screen from "
+                'fewer values, by choice or integers, or use energies = "all"'
+            )
+    ordered = dict(sorted(greatest.items(), key=lambda item: item[0].name))
+    return {name: kept_quadrature(energy_kev, rows, ordered) for name, (energy_kev, rows) in beams.items()}
 
 
 def greatest_paths(scene: Scene) -> dict[Material, float]:
@@ -122,13 +153,25 @@ def _rounded_up(length_mm: float) -> float:
 
 
 def _rows(weights: BeamWeights) -> np.ndarray:
-    """Signal of each depth class, then variance of each, float64 [row, energy]."""
+    """Signal and variance of each depth class that absorbs something, float64 [row, energy]."""
+    rows = _all_rows(weights)
+    return rows[rows.any(axis=1)]
+
+
+def _all_rows(weights: BeamWeights) -> np.ndarray:
     return np.concatenate([np.atleast_2d(weights.signal_kev), np.atleast_2d(weights.variance_kev2)])
+
+
+def _beam_name(energy_kev: np.ndarray, rows: np.ndarray) -> str:
+    """Hash of a beam's shape; five digits of it, which every processor finds alike."""
+    shares = rows / rows.sum(axis=1, keepdims=True)
+    told = [[f"{value:.5g}" for value in row] for row in (energy_kev, *np.where(shares > FAINT, shares, 0.0))]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def _at_nodes(weights: BeamWeights, fit: Quadrature) -> BeamWeights:
     """The weights of a fit, scaled to the beam; a class that absorbs nothing has no row in it."""
-    rows = _rows(weights)
+    rows = _all_rows(weights)
     scaled = np.zeros((len(rows), fit.nodes))
     seen = rows.any(axis=1)
     scaled[seen] = fit.weights * rows[seen].sum(axis=1, keepdims=True)
@@ -138,15 +181,18 @@ def _at_nodes(weights: BeamWeights, fit: Quadrature) -> BeamWeights:
     return replace(weights, energy_kev=fit.energy_kev, signal_kev=signal, variance_kev2=variance)
 
 
-def _measured(scene: Scene, weights: BeamWeights, given: Quadrature) -> Quadrature:
-    """A fit with the bound that it has on this scene; with a problem where that is above 0.1 %."""
-    greatest = greatest_paths(scene)
-    if given.problem or not greatest:
-        return replace(given, problem=given.problem or "no material in the beam")
-    rows = _rows(weights)
-    rows = rows[rows.any(axis=1)]
-    paths = np.array([*greatest.values()])
-    bound = measure_bound(weights.energy_kev, rows, given.energy_kev, given.weights, [*greatest], paths, CHECKED)
-    problem = "" if bound <= BAR else f"the energies given are off by {100 * bound:.2g} % (more than {100 * BAR:g} %)"
-    names = tuple(each.name for each in greatest)
-    return replace(given, bound=bound, unseen=CHECKED, materials=names, greatest_path_mm=tuple(paths), problem=problem)
+def _measured(
+    given: Quadrature | None, energy_kev: np.ndarray, rows: np.ndarray, greatest: Mapping[Material, float]
+) -> Quadrature:
+    """A shared fit with the bound that it has on one scene; with a problem where that is above 0.1 %."""
+    names, paths = tuple(each.name for each in greatest), tuple(greatest.values())
+    bins, bound, problem = int(rows.any(axis=0).sum()), 0.0, ""
+    if given is None or given.problem:
+        problem = "no fit is given for this beam" if given is None else given.problem
+        return Quadrature(energy_kev, rows, bound, names, paths, bins, problem, 0)
+    if not greatest:
+        return replace(given, materials=names, greatest_path_mm=paths, problem="no material in the beam", unseen=0)
+    bound = measure_bound(energy_kev, rows, given.energy_kev, given.weights, [*greatest], np.array(paths), CHECKED)
+    if bound > BAR:
+        problem = f"the fit given is off by {100 * bound:.2g} % (more than {100 * BAR:g} %)"
+    return replace(given, bound=bound, materials=names, greatest_path_mm=paths, problem=problem, unseen=CHECKED)

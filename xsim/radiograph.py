@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,7 +146,7 @@ def simulate(
     backend: str = "auto",
     frame: int = 0,
     threads: int | None = None,
-    quadrature: Quadrature | None = None,
+    quadratures: Mapping[str, Quadrature] | None = None,
 ) -> Radiograph:
     """Radiograph of a scene.
 
@@ -158,7 +159,7 @@ def simulate(
     backend : {"auto", "cpu", "cuda"}
     threads : int, optional
         CPU threads; all cores by default.
-    quadrature : Quadrature, optional
+    quadratures : mapping of str to Quadrature, optional
         As for `expose`.
 
     Raises
@@ -168,10 +169,12 @@ def simulate(
 
     """
     check_seed(seed, frame)
-    return expose(scene, get_backend(backend, threads), quadrature).record(seed, frame)
+    return expose(scene, get_backend(backend, threads), quadratures).record(seed, frame)
 
 
-def expose(scene: Scene, backend: Backend | str = "auto", quadrature: Quadrature | None = None) -> Exposure:
+def expose(
+    scene: Scene, backend: Backend | str = "auto", quadratures: Mapping[str, Quadrature] | None = None
+) -> Exposure:
     """Project, attenuate and absorb: everything of a scene's image but the draws.
 
     Many frames of one scene share it, and so may many exposures one scene.
@@ -180,9 +183,9 @@ def expose(scene: Scene, backend: Backend | str = "auto", quadrature: Quadrature
     ----------
     scene : Scene
     backend : Backend or {"auto", "cpu", "cuda"}
-    quadrature : Quadrature, optional
-        For a scene of few energies: a fit of its beam that many scenes share, instead of one of its own. All bins
-        are used where it is off by more than 0.1 % here.
+    quadratures : mapping of str to Quadrature, optional
+        For a scene of few energies: fits that many scenes share (``shared_quadratures``), instead of one of its own.
+        All bins are used where the one of its beam is off by more than 0.1 % here, or where there is none.
 
     Raises
     ------
@@ -196,7 +199,7 @@ def expose(scene: Scene, backend: Backend | str = "auto", quadrature: Quadrature
     view = scene.view
     mas = exposure_of(scene, view)
     weights = beam_weights(scene, view, mas)
-    used, told = few_energies(scene, weights, quadrature)
+    used, told = few_energies(scene, weights, quadratures)
     seen = absorb_scene(scene, view.with_margin(above, beside), used, backend)
     mean_light = spread_light(seen.signal, spread, backend)
     inner = slice(above, above + view.rows), slice(beside, beside + view.columns)
