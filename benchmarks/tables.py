@@ -87,14 +87,17 @@ def stages(result: dict[str, Any]) -> list[str]:
 def times(result: dict[str, Any], voxels: bool) -> list[str]:
     rows = [row for row in result["rows"] if bool(row["voxels"]) == voxels]
     peers = list(dict.fromkeys(name for row in rows for name in row["peers"]))
+    few = any("few" in row for row in rows)
     head = ["scene", "voxels" if voxels else "triangles", "pixels", *([] if voxels else ["energies"]), "xsim, ms",
+            *(["few energies, ms (how many)"] if few else []),
             *(f"{NAMES[name]}, ms (ratio)" for name in peers)]  # fmt: skip
     cells = []
     for row in rows:
         size = [f"{row['voxels']}³"] if voxels else [whole(row["triangles"])]
         energies = [] if voxels else [str(row["bins"])]
         found = [time_cell(row["peers"].get(name)) for name in peers]
-        cells.append([row["title"], *size, f"{row['pixels']}²", *energies, time_cell(row["ours"]), *found])
+        at_few = [few_cell(row.get("few"))] if few else []
+        cells.append([row["title"], *size, f"{row['pixels']}²", *energies, time_cell(row["ours"]), *at_few, *found])
     return [*rows_of(head, cells), "", *remarks(rows)]
 
 
@@ -103,6 +106,10 @@ def time_cell(found: Row | None) -> str:
         return ""
     ratio = f" ({number(found['ratio'])}x)" if "ratio" in found else ""
     return number(median(found["ms"])) + ratio
+
+
+def few_cell(found: Row | None) -> str:
+    return f"{number(median(found['ms']))} ({found['nodes']})" if found else ""
 
 
 def remarks(rows: list[Row]) -> list[str]:
