@@ -11,6 +11,7 @@ import pytest
 import xsim
 from xsim import quadrature_cache
 from xsim.absorption import beam_weights
+from xsim.cli import summary
 from xsim.energies import few_energies, greatest_paths, shared_quadratures
 from xsim.material import resolve
 from xsim.quadrature import BAR, UNSEEN, Quadrature
@@ -91,6 +92,14 @@ def test_without_bodies_few_are_all():
     everything, few = (xsim.simulate(scene_of(which, bodies=[]), seed=3, backend="cpu") for which in ("all", "few"))
     assert few.noisy.tobytes() == everything.noisy.tobytes()
     assert few.metadata["energies"]["all_bins"] == "no material in the beam"
+
+
+def test_the_command_tells_of_few_energies_only():
+    few, plain = (xsim.simulate(scene_of(which), seed=3, backend="cpu") for which in ("few", None))
+    told = few.metadata["energies"]
+    (line,) = [line for line in summary(few).splitlines() if line.startswith("energies")]
+    assert f"{told['nodes']} of {told['bins']} bins (off by" in line
+    assert "energies" not in summary(plain)
 
 
 def test_one_energy_stays_one_energy():

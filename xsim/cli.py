@@ -128,6 +128,9 @@ def ray_lines(data: Mapping[str, Any]) -> list[str]:
     """Magnification, rays, focal spot, and the aspect of a line scan."""
     rays = data["rays_per_pixel"]
     lines = [f"magnification     {data['magnification']:.4g} at the object", f"rays              {rays:.4g} per pixel"]
+    if told := data.get("energies"):
+        bound = told.get("all_bins") or f"off by {100 * told['bound']:.2g} % at the most"
+        lines.append(f"energies          {told['nodes']} of {told['bins']} bins ({bound})")
     if "focal_spot_samples" in data:
         width, height = data["focal_spot_effective_mm"]
         spot = f"{width:.3g} mm x {height:.3g} mm effective, {data['focal_spot_samples']} points"
