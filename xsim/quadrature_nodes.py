@@ -59,6 +59,12 @@ class Problem:
     def within(self, low: Floats, high: Floats) -> Problem:
         return replace(self, low=low, high=high)
 
+    def joined(self, paths: Floats, inverse: Floats) -> Problem:
+        """With further paths."""
+        return replace(
+            self, paths=np.concatenate([self.paths, paths]), inverse=np.concatenate([self.inverse, inverse], axis=1)
+        )
+
     def kernel(self, nodes: Floats) -> tuple[Floats, Floats]:
         """exp(-mu t) and its derivative to the nodes, both [path, node]."""
         mu, slope = self.curve(nodes)
