@@ -67,6 +67,19 @@ def test_signal_and_variance_of_every_pixel_agree_within_the_bound(backend):
         assert 1e-7 < errors.max() <= told["bound"] + 2e-6  # 2e-6: rounding of a kernel's sums
 
 
+def test_every_depth_class_of_a_screen_agrees_within_the_bound(backend):
+    screen = {"scintillator": {"material": {"formula": "Gd2O2S", "density_g_cm3": 7.34}, "areal_density_mg_cm2": 134.55,
+                               "model": "cascade", "depth_classes": 4}}  # fmt: skip
+    everything, few = (xsim.expose(scene_of(which, detector=screen), backend) for which in ("all", "few"))
+    bound = few.derived["energies"]["bound"]
+    assert few.derived["energies"]["nodes"] <= 9 and bound <= BAR
+    for name in ("signal", "variance"):
+        exact, found = (backend.to_numpy(getattr(each, name)).astype(np.float64) for each in (everything, few))
+        assert exact.shape[0] == 4
+        errors = np.abs(found / exact - 1).max(axis=(1, 2))
+        assert (errors > 1e-7).all() and errors.max() <= bound + 2e-6
+
+
 def test_clean_images_agree_within_a_thousandth():
     bright = {"quanta_per_pixel": 20000}
     everything, few = (
@@ -237,12 +250,11 @@ def test_too_many_beams_are_refused():
 def test_a_class_that_absorbs_nothing_has_no_row_and_no_weight():
     scene = scene_of("few")
     single = weights_of(scene)
-    nothing = np.zeros_like(single.signal_kev)
-    several = type(single)(
-        single.energy_kev,
-        np.array([single.signal_kev, nothing, single.signal_kev * single.energy_kev]),
-        np.array([single.variance_kev2, nothing, single.variance_kev2 * single.energy_kev]),
+    shares = (np.ones(1), np.zeros(1), single.energy_kev)
+    signal, variance = (
+        np.array([row[0] * share for share in shares]) for row in (single.signal_kev, single.variance_kev2)
     )
+    several = type(single)(single.energy_kev, signal, variance)
     used, told = few_energies(scene, several)
     assert used.signal_kev.shape == used.variance_kev2.shape == (3, told["energies"]["nodes"])
     assert not used.signal_kev[1].any() and not used.variance_kev2[1].any()
@@ -254,7 +266,7 @@ def test_a_class_that_absorbs_nothing_has_no_row_and_no_weight():
 def test_kept_rows_need_not_be_scaled():
     scene = scene_of("few")
     weights, greatest = weights_of(scene), greatest_paths(scene)
-    rows = np.array([weights.signal_kev, weights.variance_kev2])
+    rows = np.concatenate([weights.signal_kev, weights.variance_kev2])
     assert kept_quadrature(weights.energy_kev, rows, greatest) is kept_quadrature(
         weights.energy_kev, rows * np.array([[3.0], [0.7]]), greatest
     )

@@ -159,7 +159,7 @@ def _rows(weights: BeamWeights) -> np.ndarray:
 
 
 def _all_rows(weights: BeamWeights) -> np.ndarray:
-    return np.concatenate([np.atleast_2d(weights.signal_kev), np.atleast_2d(weights.variance_kev2)])
+    return np.concatenate([weights.signal_kev, weights.variance_kev2])
 
 
 def _beam_name(energy_kev: np.ndarray, rows: np.ndarray) -> str:
@@ -176,8 +176,6 @@ def _at_nodes(weights: BeamWeights, fit: Quadrature) -> BeamWeights:
     seen = rows.any(axis=1)
     scaled[seen] = fit.weights * rows[seen].sum(axis=1, keepdims=True)
     signal, variance = np.split(scaled, 2)
-    if weights.signal_kev.ndim == 1:
-        signal, variance = signal[0], variance[0]
     return replace(weights, energy_kev=fit.energy_kev, signal_kev=signal, variance_kev2=variance)
 
 

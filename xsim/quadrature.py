@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xsim.errors import SpectrumError
-from xsim.material import HIGHEST_KEV, LOWEST_KEV, Material, Spec, attenuation_table, edges_kev, resolve
-from xsim.quadrature_nodes import EDGE_GAP, AttenuationCurve, Fit, Problem, fit_nodes, polish
+from xsim.material import HIGHEST_KEV, LOWEST_KEV, Material, Spec, attenuation_table, resolve
+from xsim.quadrature_nodes import EDGE_GAP, AttenuationCurve, Fit, Problem, edges_between, fit_nodes, polish
 from xsim.quadrature_paths import TRANSMISSION, path_grid, random_paths
 
 __all__ = ["BAR", "MOST", "UNSEEN", "Quadrature", "fit_quadrature", "measure_bound"]
@@ -186,7 +186,7 @@ def _fits(energy: Floats, rows: Floats, specs: tuple[Material, ...], greatest: F
     nothing = np.zeros((0, len(specs))), np.zeros((len(rows), 0))
     problem = Problem(curve, *nothing, np.log([low]), np.log([high]))
     problem = problem.joined(*_exact(mu, rows, path_grid(mu, mean, greatest)))
-    cuts = [low, *_edges_between(energy, mean, specs, low, high), high]
+    cuts = [low, *edges_between(energy, mean, specs, low, high), high]
     count = max(FEWEST, 2 * len(cuts) - 2)
     while count <= most:
         best = _best_fits(problem, energy, mean, cuts, count)
@@ -280,16 +280,6 @@ def _start(
         low += [math.log(ends[0])] * number
         high += [math.log(ends[1])] * number
     return np.array(nodes), np.array(low), np.array(high)
-
-
-def _edges_between(energy: Floats, mean: Floats, specs: tuple[Material, ...], low: float, high: float) -> list[float]:
-    """K edges of the materials with a bin above them and a share of the open beam below that counts."""
-    edges = set()
-    for number in {number for each in specs for number, _ in each.weight_fractions}:
-        element = Material("element", ((number, 1.0),), 1.0)
-        edges |= set(edges_kev(element, LOWEST_KEV, HIGHEST_KEV)[-1:])
-    last = energy[energy < high][-2]
-    return sorted(edge for edge in edges if low < edge < last and mean[energy < edge].sum() > 0.1 * BAR)
 
 
 def _check(energy: Floats, rows: Floats, specs: tuple[Material, ...], greatest: Floats) -> None:

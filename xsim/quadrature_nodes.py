@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog, nnls
 from scipy.sparse import coo_matrix, vstack
 
-from xsim.material import Material, attenuation_table, edges_kev
+from xsim.material import HIGHEST_KEV, LOWEST_KEV, Material, attenuation_table, edges_kev
 
-__all__ = ["AttenuationCurve", "Fit", "Problem", "fit_nodes", "polish"]
+__all__ = ["AttenuationCurve", "Fit", "Problem", "edges_between", "fit_nodes", "polish"]
 
 Floats = NDArray[np.float64]
 
 POINTS: Final = 2000  # of the interpolation of ln mu over ln E
 EDGE_GAP: Final = 2e-4  # relative distance that a node keeps from a K edge
+COUNTS: Final = 1e-4  # share of the open beam below an edge from which on it is one to the nodes
 LONGEST_STEP: Final = 0.15  # of a node in ln E, least squares
 
 
@@ -208,3 +209,13 @@ def _programme(
     if found.status != 0:
         return None
     return found.x[:count], found.x[count:-1].reshape(rows, count), float(found.x[-1])
+
+
+def edges_between(energy: Floats, mean: Floats, specs: tuple[Material, ...], low: float, high: float) -> list[float]:
+    """K edges of the materials with a bin above them and a share of the open beam below that counts."""
+    edges = set()
+    for number in {number for each in specs for number, _ in each.weight_fractions}:
+        element = Material("element", ((number, 1.0),), 1.0)
+        edges |= set(edges_kev(element, LOWEST_KEV, HIGHEST_KEV)[-1:])
+    last = energy[energy < high][-2]
+    return sorted(edge for edge in edges if low < edge < last and mean[energy < edge].sum() > COUNTS)
