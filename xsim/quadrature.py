@@ -34,6 +34,7 @@ SEED: Final = 20
 MARGIN: Final = 0.85  # of the bar, on the grid: unseen paths lie between those of the fit
 FAINT: Final = 1e-9  # share of a row below which a bin is left out of the range of the nodes
 STARTS: Final = (0.5, 1.0, 0.35)  # nodes start at even shares of the mean row to this power
+HOPELESS: Final = 4.0  # times the least error from which on a share of nodes is given up
 DIGITS: Final = 10
 LESSONS, ASKED, TAUGHT = 6, 20000, 100  # rounds of further paths, and of how many how many are added
 POLISHED: Final = 3  # fits that are polished where no more nodes are left
@@ -241,7 +242,9 @@ def _best_fits(problem: Problem, energy: Floats, mean: Floats, cuts: list[float]
     """Best first: one for each share of nodes between the edges, of several starts where none is below the bar."""
     best: dict[tuple[int, ...], Fit] = {}
     for power in STARTS:
-        kept = sorted(best, key=lambda numbers: best[numbers].error)[:2] or list(_allocations(count, len(cuts) - 1))
+        least = min((fit.error for fit in best.values()), default=math.inf)
+        kept = [numbers for numbers in best if best[numbers].error < HOPELESS * least]
+        kept = kept or list(_allocations(count, len(cuts) - 1))
         for numbers in kept:
             start, low, high = _start(energy, mean, cuts, numbers, power)
             fit = fit_nodes(problem.within(low, high), start, 8)
