@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from xsim import tube_spectrum
+from xsim import scene_from_dict, tube_spectrum
+from xsim.absorption import beam_weights
 from xsim.errors import SpectrumError
 from xsim.material import attenuation, mass_attenuation, resolve
 from xsim.quadrature import BAR, MOST, Quadrature, fit_quadrature, measure_bound
@@ -52,8 +53,21 @@ def oracle_error(energy_kev, rows, fit, materials, greatest, number=4000, seed=7
     return worst
 
 
-def check_fit(voltage_kv, scene):
-    energy, rows = screen_rows(voltage_kv)
+def cascade_rows(voltage_kv: float) -> tuple[np.ndarray, np.ndarray]:
+    """The same of the screen with four depth classes, escape and re-absorption of fluorescence included."""
+    screen = {"material": GOS, "areal_density_mg_cm2": AREAL_MG_CM2, "model": "cascade", "depth_classes": SLICES}
+    tables = {
+        "source": {"voltage_kv": voltage_kv, "filters": [{"material": "Al", "thickness_mm": 2.0}]},
+        "geometry": {"sod_mm": 500, "sdd_mm": 1000},
+        "detector": {"preset": "generic-gos-200um", "rows": 8, "columns": 8, "scintillator": screen},
+    }
+    scene = scene_from_dict(tables)
+    weights = beam_weights(scene, scene.view, 1.0)
+    return weights.energy_kev, np.concatenate([weights.signal_kev, weights.variance_kev2])
+
+
+def check_fit(voltage_kv, scene, rows_of=screen_rows):
+    energy, rows = rows_of(voltage_kv)
     materials, greatest = SCENES[scene]
     fit = fit_quadrature(energy, rows, materials, greatest)
     assert fit.problem == ""
@@ -71,10 +85,11 @@ def test_nine_energies_at_most_stand_for_all_bins_in_every_depth_class(voltage_k
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("rows_of", [screen_rows, cascade_rows])
 @pytest.mark.parametrize("scene", SCENES)
-def test_every_voltage_from_40_to_450_kv_is_within_a_thousandth(scene):
+def test_every_voltage_from_40_to_450_kv_is_within_a_thousandth(scene, rows_of):
     for voltage_kv in VOLTAGES:
-        check_fit(voltage_kv, scene)
+        check_fit(voltage_kv, scene, rows_of)
 
 
 def test_one_whole_screen_at_120_kv_needs_no_more_energies_than_the_reference():
