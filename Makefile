@@ -37,12 +37,14 @@ check: $(VENV)/.ready
 # SAVE=--save keeps the results, draws them and fills the tables of docs/performance.md.
 bench: $(VENV)/.ready .venv-peers/.ready
 	$(BIN)/python benchmarks/first_image.py $(SAVE)
+	$(BIN)/python benchmarks/detector.py $(SAVE)
 	$(BIN)/python benchmarks/projection.py $(SAVE)
 	$(BIN)/python benchmarks/cost.py $(SAVE)
 	$(if $(SAVE),$(BIN)/python benchmarks/plots.py && $(BIN)/python benchmarks/tables.py --write)
 
 bench-gpu: $(VENV)/.ready .venv-peers/.ready
 	$(BIN)/python benchmarks/first_image.py --backend cuda $(SAVE)
+	$(BIN)/python benchmarks/detector.py --backend cuda $(SAVE)
 	$(BIN)/python benchmarks/projection.py --backend cuda $(SAVE)
 	$(BIN)/python benchmarks/cost.py --backend cuda $(SAVE)
 	$(if $(SAVE),$(BIN)/python benchmarks/plots.py && $(BIN)/python benchmarks/tables.py --write)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,29 @@ import trimesh
 from cases import SDD, SIDE, SOD, VOLUME_SIDE, Case, volume_file
 
 import xsim
-from xsim.absorption import beam_weights, expected_signal
+from xsim.absorption import BeamWeights, beam_weights, expected_signal
 from xsim.backend import Backend
+from xsim.energies import few_energies
 
 
-def signal_work(scene: xsim.Scene, machine: Backend) -> Callable[[], np.ndarray]:
+def signal_work(scene: xsim.Scene, machine: Backend, weights: BeamWeights | None = None) -> Callable[[], np.ndarray]:
     """One image from a scene in memory: energy that reaches each pixel, float32 [row, column] keV on the host."""
     view = scene.view
-    weights = beam_weights(scene, view, 1.0)
+    if weights is None:
+        weights = beam_weights(scene, view, 1.0)
 
     def work() -> np.ndarray:
         return machine.to_numpy(expected_signal(scene, view, weights, machine, variance=False, labels=False).signal)
 
     return work
+
+
+def few_work(scene: xsim.Scene, machine: Backend) -> tuple[Callable[[], np.ndarray], dict[str, Any]]:
+    """The same image at the few energies that stand for the spectrum, and what is known of their fit."""
+    asked = scene.model_copy(update={"acquisition": scene.acquisition.model_copy(update={"energies": "few"})})
+    start = time.perf_counter()
+    weights, told = few_energies(asked, beam_weights(asked, asked.view, 1.0))
+    return signal_work(scene, machine, weights), told["energies"] | {"fit_ms": 1e3 * (time.perf_counter() - start)}
 
 
 def open_beam(scene: xsim.Scene, machine: Backend) -> np.ndarray:

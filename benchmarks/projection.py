@@ -3,8 +3,9 @@
     python benchmarks/projection.py [--peers-python .venv-peers/bin/python] [--turns 5] [--save]
 
 From triangles or voxels in memory to one image of the energy that reaches each pixel in memory; triangles as they are,
-no analytic substitute, all spectrum bins. xsim and a peer take turns, so that a ratio is of the same minutes; trees,
-uploads and first images are left out on both sides. Images are compared with the exact one. `make bench` makes the
+no analytic substitute, all spectrum bins; xsim's few energies stand beside, against its own image of all bins. xsim and
+a peer take turns, so that a ratio is of the same minutes; trees, fits, uploads and first images are left out on both
+sides. Images are compared with the exact one. `make bench` makes the
 peers' environment; what is not installed or does not run is told and left out.
 """
 
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 from cases import Case, mesh_cases, voxel_cases
 from first_image import machine_name
-from ours import open_beam, scene_of, signal_work
+from ours import few_work, open_beam, scene_of, signal_work
 from peer import turn
 from peer_process import PeerError, PeerProcess
 from store import save
@@ -81,6 +82,8 @@ def measure(case: Case, machine: Backend, options: argparse.Namespace) -> dict[s
         if work and not turns:
             turns = [turn(work)[1] for _ in range(options.turns)]
         row["ours"]["ms"] = turns
+        if work and row["bins"] > 1:
+            row["few"] = few_beside(work, scene_of(case, folder), machine, options.turns)
         return row
     finally:
         shutil.rmtree(folder)
@@ -97,6 +100,15 @@ def prepare(case: Case, folder: Path, machine: Backend) -> tuple[Callable[[], np
         return work, {"first_ms": 1e3 * first, "errors": case.errors(image / open_beam(scene, machine))}
     except xsim.XsimError as problem:
         return None, {"problem": str(problem)}
+
+
+def few_beside(work: Callable[[], np.ndarray], scene: xsim.Scene, machine: Backend, turns: int) -> dict[str, Any]:
+    """Turns at few energies and at all bins, one after the other, and how far the images differ."""
+    few, found = few_work(scene, machine)
+    found["greatest_difference"] = float(np.abs(few().astype(np.float64) / work() - 1).max())
+    pairs = [(turn(few)[1], turn(work)[1]) for _ in range(turns)]
+    found["ms"], found["all_ms"] = [list(spent) for spent in zip(*pairs, strict=True)]
+    return found
 
 
 def pair(work: Callable[[], np.ndarray] | None, name: str, case: Case, file: Path,
@@ -131,6 +143,12 @@ def print_row(row: dict[str, Any]) -> None:
         ratio = f"{found['ratio']:6.1f}x" if "ratio" in found else " " * 7
         wrong = "  ".join(f"{key} {value:.3g}" for key, value in found["errors"].items())
         print(f"  {name:18} {median(found['ms']):9.1f} ms {ratio}  {wrong}", flush=True)
+    if few := row.get("few"):
+        told = f"{few['nodes']} of {few['bins']} energies, off by {few['greatest_difference']:.2g}"
+        faster = median(few["all_ms"]) / median(few["ms"])
+        print(
+            f"  {'xsim, few':18} {median(few['ms']):9.1f} ms {faster:6.1f}x  {told}; fitted in {few['fit_ms']:.0f} ms"
+        )
 
 
 if __name__ == "__main__":

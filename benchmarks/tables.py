@@ -84,17 +84,35 @@ def stages(result: dict[str, Any]) -> list[str]:
     return [*rows_of(head, cells), "", floor]
 
 
+def detector(result: dict[str, Any]) -> list[str]:
+    cases = result["cases"]
+    head = ["stage", *(f"{case}, {what}" for case in cases for what in ("ms", "floor, ms"))]
+    names = list(next(iter(cases.values())))
+    cells = [
+        [name, *(number(rows[name][key]) for rows in cases.values() for key in ("ms", "floor_ms"))] for name in names
+    ]
+    counts = (("draws", "draws"), ("additions and products", "operations"), ("bytes", "bytes"))
+    cells += [[f"{name}, whole", *(text for rows in cases.values() for text in (whole(int(rows["whole"][key])), ""))]
+              for name, key in counts]  # fmt: skip
+    single = cases["single"]["whole"]["ms"]
+    ratios = [f"{case} {number(rows['whole']['ms'] / single)}" for case, rows in cases.items() if case != "single"]
+    return [*rows_of(head, cells), "", f"Over the single model: {', '.join(ratios)}."]
+
+
 def times(result: dict[str, Any], voxels: bool) -> list[str]:
     rows = [row for row in result["rows"] if bool(row["voxels"]) == voxels]
     peers = list(dict.fromkeys(name for row in rows for name in row["peers"]))
+    few = any("few" in row for row in rows)
     head = ["scene", "voxels" if voxels else "triangles", "pixels", *([] if voxels else ["energies"]), "xsim, ms",
+            *(["few energies, ms (how many)"] if few else []),
             *(f"{NAMES[name]}, ms (ratio)" for name in peers)]  # fmt: skip
     cells = []
     for row in rows:
         size = [f"{row['voxels']}³"] if voxels else [whole(row["triangles"])]
         energies = [] if voxels else [str(row["bins"])]
         found = [time_cell(row["peers"].get(name)) for name in peers]
-        cells.append([row["title"], *size, f"{row['pixels']}²", *energies, time_cell(row["ours"]), *found])
+        at_few = [few_cell(row.get("few"))] if few else []
+        cells.append([row["title"], *size, f"{row['pixels']}²", *energies, time_cell(row["ours"]), *at_few, *found])
     return [*rows_of(head, cells), "", *remarks(rows)]
 
 
@@ -103,6 +121,10 @@ def time_cell(found: Row | None) -> str:
         return ""
     ratio = f" ({number(found['ratio'])}x)" if "ratio" in found else ""
     return number(median(found["ms"])) + ratio
+
+
+def few_cell(found: Row | None) -> str:
+    return f"{number(median(found['ms']))} ({found['nodes']})" if found else ""
 
 
 def remarks(rows: list[Row]) -> list[str]:
@@ -155,6 +177,7 @@ def cost(result: dict[str, Any]) -> list[str]:
 
 TABLES: dict[str, Callable[[], str]] = {
     "stages": lambda: by_machine("first_image", stages),
+    "detector": lambda: by_machine("detector", detector),
     "triangles": lambda: by_machine("projection", lambda result: times(result, voxels=False), plot=True),
     "voxels": lambda: by_machine("projection", lambda result: times(result, voxels=True)),
     "errors": lambda: by_machine("projection", errors),

@@ -27,7 +27,7 @@ __all__ = ["COMMITS", "SPLITS", "BodyRule", "CorpusFile", "Format", "Header", "S
 SPLITS = ("train", "val", "test")
 PHANTOM = "phantom:"
 COMMITS = "commits"  # folder of the commit records in a store
-FILE_KEYS = ("mesh", "spectrum", "volume")
+FILE_KEYS = ("mesh", "preset", "spectrum", "volume")
 # what a [[body]] may say here beyond a scene file, and what each must be
 BODY_KEYS = {
     "count": "a whole number of at least 0, or a distribution of them",

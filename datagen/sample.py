@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,12 @@ class SceneSamples:
 
 
 def simulate_scene(
-    corpus: CorpusFile, index: int, frames: range, backend: str = "cpu", tick: Callable[[], None] = lambda: None
+    corpus: CorpusFile,
+    index: int,
+    frames: range,
+    backend: str = "cpu",
+    tick: Callable[[], None] = lambda: None,
+    beams: Mapping[str, xsim.Quadrature] | None = None,
 ) -> SceneSamples:
     """Simulate frames of a scene, drawing it again where it cannot be made.
 
@@ -56,6 +61,8 @@ def simulate_scene(
         Of ``xsim.simulate``; one thread.
     tick : callable
         Called after each frame.
+    beams : mapping of str to Quadrature, optional
+        Fits of the corpus, for scenes of few energies.
 
     Raises
     ------
@@ -75,7 +82,8 @@ def simulate_scene(
                 images = []
                 for frame in frames:
                     seed = noise_seed(corpus, index)
-                    images.append(xsim.simulate(drawn.scene, seed=seed, backend=backend, frame=frame, threads=1))
+                    image = xsim.simulate(drawn.scene, seed, backend, frame, threads=1, quadratures=beams or {})
+                    images.append(image)
                     tick()
         except XsimError as error:
             if not redrawable(error):
@@ -103,6 +111,8 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, image: xsim.Radiograph) -> 
         "bodies": len(drawn.groups),
         "voltage_kv": drawn.mapping.get("source", {}).get("voltage_kv"),
     }
+    if told := image.metadata.get("energies"):
+        own |= {"energies": told["nodes"], "energies_bound": told["bound"]}
     placed = np.array([False, *(corpus.bodies[group].inside is not None for group in drawn.groups)])
     return Sample(
         image.noisy.astype(np.uint16),

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import zarr
 
+from datagen.beams import read_beams
 from datagen.commit import forget, write_commit
 from datagen.corpus_file import CorpusFile, load_corpus
 from datagen.layout import ARRAYS, Layout, Shard
 from datagen.sample import Sample, SceneSamples, simulate_scene
-from datagen.store import open_array
-from xsim import CorpusError, OutputError
+from datagen.store import open_array, read_root
+from xsim import CorpusError, OutputError, Quadrature
 
 __all__ = ["write_shard"]
 
@@ -58,7 +59,8 @@ def write_shard(
     known = corpus if isinstance(corpus, CorpusFile) else load_corpus(corpus)
     root, layout = Path(out), Layout(known)
     shard = layout.shard(number)
-    made = list(_scenes(known, layout, shard, backend, tick))
+    beams = read_beams(read_root(root))
+    made = list(_scenes(known, layout, shard, backend, tick, beams))
     backends = {each.backend for each in made}
     if len(backends) > 1:
         raise CorpusError(f"shard {number} was simulated on {sorted(backends)} (one backend per corpus) name one")
@@ -81,12 +83,17 @@ def write_shard(
 
 
 def _scenes(
-    corpus: CorpusFile, layout: Layout, shard: Shard, backend: str, tick: Callable[[], None]
+    corpus: CorpusFile,
+    layout: Layout,
+    shard: Shard,
+    backend: str,
+    tick: Callable[[], None],
+    beams: dict[str, Quadrature],
 ) -> Iterator[SceneSamples]:
     pairs = [layout.scene_frame(shard, sample) for sample in range(shard.first, shard.first + shard.count)]
     for scene, group in groupby(pairs, key=lambda pair: pair[0]):
         frames = [frame for _, frame in group]
-        yield simulate_scene(corpus, scene, range(frames[0], frames[-1] + 1), backend, tick)
+        yield simulate_scene(corpus, scene, range(frames[0], frames[-1] + 1), backend, tick, beams)
 
 
 def _write_arrays(root: Path, shard: Shard, samples: list[Sample]) -> None:

@@ -23,9 +23,10 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from datagen.beams import describe_beams, fit_beams
 from datagen.corpus_file import COMMITS, CorpusFile, Format
 from datagen.layout import ARRAYS, TILE, Layout, padded
-from datagen.table import INSTANCE_COLUMNS, INSTANCE_WHOLE, WHOLE, ParameterTable, instance_words
+from datagen.table import INSTANCE_COLUMNS, INSTANCE_WHOLE, ParameterTable, instance_words
 from xsim import CorpusError, OutputError
 
 __all__ = ["LOCK", "MARK", "create_store", "metadata_files", "open_array", "read_root", "state_of"]
@@ -41,13 +42,14 @@ AXES = {
 
 
 def create_store(corpus: CorpusFile, out: Path) -> None:
-    """Make the empty store of a corpus: whole, or not at all.
+    """Make the empty store of a corpus, with its few energies: whole, or not at all.
 
     Raises
     ------
     OutputError
         Where it cannot be written.
     """
+    beams = describe_beams(fit_beams(corpus))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
@@ -55,7 +57,7 @@ def create_store(corpus: CorpusFile, out: Path) -> None:
         raise OutputError(f"cannot write to {out.parent} ({error.strerror}) choose another place") from None
     try:
         draft.chmod(0o755)
-        _write_skeleton(corpus, draft)
+        _write_skeleton(corpus, draft, beams)
         draft.rename(out)  # an empty folder of that name gives way, a full one does not
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
@@ -109,7 +111,7 @@ def metadata_files(format_name: str) -> list[str]:
     return [f"{format_name}/{name}/zarr.json" for name in names]
 
 
-def _write_skeleton(corpus: CorpusFile, root: Path) -> None:
+def _write_skeleton(corpus: CorpusFile, root: Path, beams: dict[str, Any]) -> None:
     layout = Layout(corpus)
     header = corpus.header
     description = {
@@ -122,6 +124,7 @@ def _write_skeleton(corpus: CorpusFile, root: Path) -> None:
         "samples": layout.samples,
         "shards": layout.shards,
         "formats": [each.name for each in corpus.formats],
+        **beams,
     }
     group = zarr.create_group(root, zarr_format=3, attributes={MARK: description})
     about = "One group per finished shard; its attributes are the commit record. A shard without one does not exist."
@@ -146,7 +149,7 @@ def _write_format(corpus: CorpusFile, layout: Layout, group: zarr.Group, place: 
     for name, dtype in ARRAYS.items():
         _create(sub, name, dtype, (samples, each.rows, each.columns), chunk, (size, tall, wide), AXES["noisy"], {})
     table = ParameterTable(corpus)
-    attributes: dict[str, Any] = {"columns": table.columns, "whole": list(WHOLE), "words": table.words}
+    attributes: dict[str, Any] = {"columns": table.columns, "whole": table.whole, "words": table.words}
     width = len(table.columns)
     _create(sub, "params", "float64", (samples, width), (size, width), None, AXES["params"], attributes)
     bodies, columns = max(1, corpus.greatest_instances), len(INSTANCE_COLUMNS)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from datagen.beams import asks_for_few
 from datagen.corpus_file import SPLITS, CorpusFile
 from datagen.distribution import Choice, Distribution, numbers_of, walk
 
@@ -24,6 +25,7 @@ MEASURED = (
     "saturated_share", "invalid_share",
 )  # fmt: skip
 OWN = ("scene", "frame", "seed", "split", "redraws", "bodies", "voltage_kv")
+FEW = ("energies", "energies_bound")  # of a corpus that asks for few energies
 INSTANCE_COLUMNS = (
     "label", "group", "class", "material", "x_mm", "y_mm", "z_mm", "size_x_mm", "size_y_mm", "size_z_mm",
     "row_first", "row_stop", "column_first", "column_stop", "pixels", "contrast_adu", "contrast_to_noise",
@@ -91,7 +93,16 @@ class ParameterTable:
     @cached_property
     def columns(self) -> list[str]:
         """Names, in order."""
-        return [*OWN, *MEASURED, *self._drawn]
+        return [*OWN, *self._few, *MEASURED, *self._drawn]
+
+    @cached_property
+    def whole(self) -> list[str]:
+        """Names of the columns that hold whole numbers."""
+        return [*WHOLE, *self._few[:1]]
+
+    @cached_property
+    def _few(self) -> tuple[str, ...]:
+        return FEW if asks_for_few(self.corpus) else ()
 
     @cached_property
     def words(self) -> dict[str, list[Any]]:

@@ -5,11 +5,14 @@
 
 struct Beam {
   const float* attenuation;      // [energy, material] halvings a mm: the coefficient over ln 2
-  const float* signal_weights;   // [energy] keV a pixel on the axis absorbs without a body
-  const float* variance_weights; // [energy] keV^2
+  const float* signal_weights;   // [class, energy] keV a pixel on the axis absorbs without a body
+  const float* variance_weights; // [class, energy] keV^2
   float axis_distance_mm;        // source to detector plane; a pixel at distance r gets (axis / r)^3
-  i32 energies, materials;
+  i32 energies, materials, classes;
 };
+
+// Depth classes of a screen at the most.
+#define XSIM_CLASSES 8
 
 // Bit m: material m lies before one of the pixels. Materials beyond 63 always count.
 XSIM_FN u64 materials_met(const float* lengths, i64 stride, i32 materials, i32 count) {
@@ -101,5 +104,33 @@ XSIM_FN void integrate_spectrum(const Beam& beam, const float* lengths, i64 stri
     else attenuate_two<false>(beam, lengths + a * stride, lengths + b * stride, a, b, signal, variance);
   } else {
     attenuate_many(beam, lengths, stride, met, signal, variance);
+  }
+}
+
+// Signal and variance of each depth class, [class, lane]: the transmission is worked out once an energy.
+XSIM_FN void integrate_classes(const Beam& beam, const float* lengths, i64 stride, i32 count, float* signal, float* variance) {
+  const u64 met = materials_met(lengths, stride, beam.materials, count);
+  for (i32 k = 0; k < beam.classes * XSIM_LANES; ++k) signal[k] = variance[k] = 0.0f;
+  float transmission[XSIM_LANES];
+  for (i32 e = 0; e < beam.energies; ++e) {
+    const float* mu = beam.attenuation + (i64)e * beam.materials;
+    for (i32 k = 0; k < XSIM_LANES; ++k) transmission[k] = 0.0f;
+    for (i32 m = 0; m < beam.materials; ++m) {
+      if (m < 64 && (met >> m & 1) == 0) continue;
+      const float* length = lengths + m * stride;
+      XSIM_LANE_LOOP
+      for (i32 k = 0; k < XSIM_LANES; ++k) transmission[k] += mu[m] * length[k];
+    }
+    XSIM_LANE_LOOP
+    for (i32 k = 0; k < XSIM_LANES; ++k) transmission[k] = power_of_half(transmission[k]);
+    for (i32 c = 0; c < beam.classes; ++c) {
+      const float w1 = beam.signal_weights[c * beam.energies + e], w2 = beam.variance_weights[c * beam.energies + e];
+      float *s = signal + c * XSIM_LANES, *v = variance + c * XSIM_LANES;
+      XSIM_LANE_LOOP
+      for (i32 k = 0; k < XSIM_LANES; ++k) {
+        s[k] += w1 * transmission[k];
+        v[k] += w2 * transmission[k];
+      }
+    }
   }
 }

@@ -16,8 +16,33 @@ XSIM_FN Words philox4x32(Words counter, u32 key0, u32 key1) {
   return counter;
 }
 
+// The same of XSIM_LANES counters, word by word, so that neighbouring pixels share vectors.
+XSIM_FN void philox4x32_lanes(u32 words[4][XSIM_LANES], u32 key0, u32 key1) {
+  for (int round = 0; round < 10; ++round) {
+    XSIM_LANE_LOOP
+    for (i32 lane = 0; lane < XSIM_LANES; ++lane) {
+      const u64 a = (u64)0xD2511F53u * words[0][lane];
+      const u64 b = (u64)0xCD9E8D57u * words[2][lane];
+      words[0][lane] = (u32)(b >> 32) ^ words[1][lane] ^ key0;
+      words[2][lane] = (u32)(a >> 32) ^ words[3][lane] ^ key1;
+      words[1][lane] = (u32)b;
+      words[3][lane] = (u32)a;
+    }
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+}
+
 // What is drawn; a stream of its own for each, so that one never shifts another.
-enum Stream : u32 { STREAM_QUANTA = 0, STREAM_READ_NOISE = 1 };
+enum Stream : u32 {
+  STREAM_QUANTA = 0,
+  STREAM_READ_NOISE = 1,
+  STREAM_ELECTRONS = 16,
+  STREAM_FLICKER = 17,
+  // 18 to 31: what xsim/fixed_pattern.py, camera.py and travel.py draw by random_words
+  STREAM_LIGHT = 0x100,
+  STREAM_CLASSES = 0x200,
+};
 
 struct Draws {
   u64 seed;

@@ -35,10 +35,11 @@ XSIM_FN float log_probability(float k, float mean, float excess) {
   return -stirling_remainder(k) - deviance(k, mean, excess) - 0.5f * logarithm(6.28318531f * k);
 }
 
-XSIM_FN float poisson_by_inversion(float mean, Draws& draws) {
+// Both take the words of a first draw; `draws` makes the further ones.
+XSIM_FN float poisson_by_inversion(float mean, Words words, Draws& draws) {
   const float none = exponential(-mean);
-  for (int attempt = 0; attempt < 16; ++attempt) {
-    u32 left = draw(draws).w[0];
+  for (int attempt = 0; attempt < 16; ++attempt, words = draw(draws)) {
+    u32 left = words.w[0];
     float p = none;
     for (i32 k = 0; k < 64; ++k) {
       const u32 step = p >= 1.0f ? 0xFFFFFFFFu : (u32)(p * 4294967296.0f);
@@ -50,35 +51,65 @@ XSIM_FN float poisson_by_inversion(float mean, Draws& draws) {
   return (float)floor_to_int(mean);  // never met
 }
 
-XSIM_FN float poisson_by_rejection(float mean, Draws& draws) {
+// What the rejection draws with, at one mean.
+struct Rejection {
+  float a, b, squeeze;
+};
+
+XSIM_FN Rejection rejection_of(float mean) {
   const float b = 0.931f + 2.53f * square_root(mean);
-  const float a = -0.059f + 0.02483f * b;
-  const float squeeze = 0.9277f - 3.6224f / (b - 2.0f);
-  const float inverse_alpha = 1.1239f + 1.1328f / (b - 3.4f);
+  return {-0.059f + 0.02483f * b, b, 0.9277f - 3.6224f / (b - 2.0f)};
+}
+
+// Distance of a candidate from the mean's fraction; us is 1/2 - |u|, u in (-1/2, 1/2).
+XSIM_FN float candidate_shift(const Rejection& r, float mean, float fraction, float u, float us) {
+  return larger(fraction + 0.43f + (2.0f * r.a / us + r.b) * u, -mean - 2.0f);
+}
+
+XSIM_FN float poisson_by_rejection(float mean, Words words, Draws& draws) {
+  const Rejection r = rejection_of(mean);
+  const float inverse_alpha = 1.1239f + 1.1328f / (r.b - 3.4f);
   const i32 whole = floor_to_int(mean);
   const float fraction = mean - (float)whole;
-  for (int attempt = 0; attempt < 256; ++attempt) {
-    const Words words = draw(draws);
+  for (int attempt = 0; attempt < 256; ++attempt, words = draw(draws)) {
     for (int pair = 0; pair < 4; pair += 2) {
       const float u = uniform(words.w[pair]) - 0.5f;
       const float v = uniform(words.w[pair + 1]);
       const float us = 0.5f - larger(u, -u);
       if (us < 0.013f && v > us) continue;  // first: a small us can take the offset beyond 32 bits
-      const float shift = larger(fraction + 0.43f + (2.0f * a / us + b) * u, -mean - 2.0f);
+      const float shift = candidate_shift(r, mean, fraction, u, us);
       if (shift > 1e9f) continue;
       const i32 offset = floor_to_int(shift);
       const float k = (float)(whole + offset);
-      if (us >= 0.07f && v <= squeeze) return k;
+      if (us >= 0.07f && v <= r.squeeze) return k;
       if (k < 0.0f) continue;
-      const float accept = logarithm(v * inverse_alpha / (a / (us * us) + b));
+      const float accept = logarithm(v * inverse_alpha / (r.a / (us * us) + r.b));
       if (accept <= log_probability(k, mean, (float)offset - fraction)) return k;
     }
   }
   return (float)whole;  // never met: each attempt accepts with probability above 0.7, twice
 }
 
+// The first candidate of poisson_by_rejection where the squeeze takes it, else -1. Without branches, so that
+// neighbouring pixels share vectors.
+XSIM_FN float poisson_at_once(float mean, u32 first, u32 second) {
+  const Rejection r = rejection_of(larger(mean, 10.0f));
+  const i32 whole = floor_to_int(mean);
+  const float u = uniform(first) - 0.5f, us = 0.5f - larger(u, -u);
+  const float held = larger(us, 0.07f);  // a candidate with less is not taken
+  const float shift = candidate_shift(r, mean, mean - (float)whole, u, held);
+  const float k = (float)(whole + floor_to_int(shift));
+  const u32 taken = 0u - (u32)((us >= 0.07f) & (uniform(second) <= r.squeeze) & (mean >= 10.0f));
+  return float_of((bits_of(k) & taken) | (bits_of(-1.0f) & ~taken));
+}
+
+XSIM_FN float poisson_from(float mean, Words words, Draws& draws) {
+  return mean < 10.0f ? poisson_by_inversion(mean, words, draws) : poisson_by_rejection(mean, words, draws);
+}
+
 // Number of quanta, a float that holds an integer. 0 <= mean < 2^30.
 XSIM_FN float poisson(float mean, Draws& draws) {
   if (!(mean > 0.0f)) return 0.0f;
-  return mean < 10.0f ? poisson_by_inversion(mean, draws) : poisson_by_rejection(mean, draws);
+  const Words words = draw(draws);
+  return poisson_from(mean, words, draws);
 }

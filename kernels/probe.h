@@ -1,4 +1,4 @@
-// Kernels that let a test see the parts: random words and the functions of math.h.
+// The parts by themselves: random words and the functions of math.h, for the fixed pattern of a camera and for tests.
 #pragma once
 #include "math.h"
 #include "philox.h"

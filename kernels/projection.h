@@ -14,8 +14,8 @@ struct ProjectSceneArgs {
   const u16* labels_of_rank; // [1 + rank]
   float* lengths;            // [material, pixel] mm, or null
   u16* labels;               // [pixel] or null
-  float* signal;             // [pixel] M1 = sum N eta E, keV
-  float* variance;           // [pixel] M2 = sum N eta E^2, keV^2, or null
+  float* signal;             // [class, pixel] M1, keV: one class without escape, sum N eta E
+  float* variance;           // [class, pixel] M2, keV^2, or null: sum N eta E^2
   i32* deepest;              // [tile] greatest number of crossings of a ray where there were too few slots, else 0
   Directions<float> view;
   i64 stride, pixels;
@@ -93,13 +93,30 @@ XSIM_FN void write_signal(const ProjectSceneArgs& args, const Scratch& scratch, 
   }
 }
 
+// The same of a screen with depth classes.
+XSIM_FN void write_classes(const ProjectSceneArgs& args, const Scratch& scratch, i64 first, i64 image_pixel, i32 count) {
+  float signal[XSIM_CLASSES * XSIM_LANES], variance[XSIM_CLASSES * XSIM_LANES];
+  integrate_classes(args.beam, scratch.lengths + first, scratch.stride, count, signal, variance);
+  const float* way = scratch.way + first;
+  for (i32 k = 0; k < count; ++k) {
+    const float ratio = args.beam.axis_distance_mm / way[k];
+    const float share = ratio * ratio * ratio;
+    for (i32 c = 0; c < args.beam.classes; ++c) {
+      const i64 at = c * args.pixels + image_pixel + k;
+      args.signal[at] = signal[c * XSIM_LANES + k] * share;
+      if (args.variance) args.variance[at] = variance[c * XSIM_LANES + k] * share;
+    }
+  }
+}
+
 XSIM_FN void write_tile(const ProjectSceneArgs& args, const Tile& tile, const Scratch& scratch) {
   const Window& w = tile.window;
   for (i32 row = w.row0; row <= w.row1; ++row)
     for (i32 column = w.column0; column <= w.column1; column += XSIM_LANES) {
       const i64 first = tile.pixel(column, row), image_pixel = row * args.resolved.image_columns + column;
       const i32 count = smaller(w.column1 - column + 1, XSIM_LANES);
-      if (args.beam.energies > 0) write_signal(args, scratch, first, image_pixel, count);
+      if (args.beam.energies > 0 && args.beam.classes > 1) write_classes(args, scratch, first, image_pixel, count);
+      else if (args.beam.energies > 0) write_signal(args, scratch, first, image_pixel, count);
       for (i32 k = 0; k < count && args.labels; ++k)
         args.labels[image_pixel + k] = args.labels_of_rank[scratch.highest[first + k]];
       for (i32 m = 0; m < args.beam.materials && args.lengths; ++m)

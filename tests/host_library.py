@@ -141,6 +141,46 @@ def scenes(folder: Path) -> Iterator[tuple[str, Scene]]:
     yield from posed_scenes([{**torus, "position_mm": [-11.0, 0, 0]}, {**wedge, **random_pose(generator, 3.0)}], folder)
     yield "ideal", station({"shape": "sphere", "radius_mm": 4.0}, response="ideal")
     yield from hard_scenes(folder, generator, mesh)
+    yield from camera_scenes()
+    yield from screen_scenes(tube)
+
+
+def camera_scenes() -> Iterator[tuple[str, Scene]]:
+    """Electrons, fixed pattern, bad pixels and corrections of a panel; stages, travel and two layers of a line."""
+    kinds = {"dead_share": 0.02, "hot_share": 0.02, "noisy_share": 0.02, "clusters_per_mpx": 900.0}
+    sensor = {"electrons_per_kev": 1.0, "prnu_share": 0.02, "dsnu_e": 90.0, "full_well_e": 1.5e6, "row_noise_e": 30.0,
+              "column_noise_e": 20.0, "dark_current_e_s": 90.0, "defects": kinds}  # fmt: skip
+    ball, run = {"shape": "sphere", "radius_mm": 4.0}, {"target_gv": 0.7, "frames": 3}
+    yield "camera", station(ball, shape=(37, 53), acquisition=run, sensor=sensor)
+    corrected = {**run, "frames": 35, "state": "flat_field_corrected"}
+    ways = {"interpolate_defects": True, "gain_frames": 40, "pedestal_adu": 50.0}
+    yield "corrected", station(ball, shape=(19, 53), acquisition=corrected, sensor=sensor, correction=ways)
+    belt = {"belt_speed_m_s": 0.2, "line_rate_hz": 1000.0, "lines": 37, "tdi_speed_mismatch": 0.05}
+    line = {"electrons_per_kev": 1.0, "tdi_stages": 8, "row_noise_e": 30.0}
+    layer = {"scintillator": {"material": "CsI", "areal_density_mg_cm2": 100.0, "light_spread_h_mm2": 0.3}}
+    camera = {"preset": "generic-line-400um", "columns": 83, "sensor": line, "second_layer": layer}
+    yield "stages", scene_from_dict({"source": {"energy_kev": 60.0}, "acquisition": belt, "detector": camera})
+
+
+def screen_scenes(tube: dict[str, Any]) -> Iterator[tuple[str, Scene]]:
+    """Depth classes with glare and counted light, few quanta and many; spread beyond what is folded; a line."""
+    ball = {"shape": "sphere", "radius_mm": 2.0}
+    screen = {"model": "cascade", "light_loss": 0.3, "glare_share": 0.02, "glare_mm": 1.0}
+    counted = {**screen, "depth_classes": 3, "light_photons_per_kev": 0.5}
+    for name, exposure_s in (("depth classes", 0.01), ("depth classes, few quanta", 1e-4)):
+        yield (
+            name,
+            station(ball, shape=(33, 70), source=tube, acquisition={"exposure_s": exposure_s}, scintillator=counted),
+        )
+    wide = {"model": "cascade", "depth_classes": 2, "light_spread_h_mm2": 0.0, "light_spread_sigma_mm": 0.4}
+    yield "wide spread", station(shape=(17, 30), pitch_mm=0.02, scintillator=wide)
+    belt = {"belt_speed_m_s": 0.2, "line_rate_hz": 1000.0, "lines": 21}
+    line = {"preset": "generic-line-400um", "columns": 83, "scintillator": screen}
+    beam = {"source": {"energy_kev": 60.0}, "geometry": {"sod_mm": 500.0, "sdd_mm": 1000.0}}
+    yield (
+        "line of depth classes",
+        scene_from_dict({**beam, "acquisition": belt, "detector": line, "body": [{**ball, "material": "Al"}]}),
+    )
 
 
 def hard_scenes(folder: Path, generator: np.random.Generator, mesh: dict[str, str]) -> Iterator[tuple[str, Scene]]:

@@ -325,7 +325,7 @@ def path_lengths(scene: Scene) -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 def absorbed_kev(scene: Scene, lengths_mm: dict[str, np.ndarray], mas: float, power: int = 1) -> np.ndarray:
     """Direct sum over all energies: energy absorbed per pixel, sum N eta E^power exp(-sum mu t), before any blur."""
-    rays, beam, camera = Rays.of(scene), scene.source.photons(), scene.detector
+    rays, beam, camera = Rays.of(scene), scene.source.photons(scene.edges_kev), scene.detector
     total = np.zeros(rays.shape)
     for energy, count in zip(beam.energy_kev, beam.photons * beam.bin_width_kev, strict=True):
         if count <= 0:

@@ -31,7 +31,8 @@ def draw(backend: Backend, mean: float, count: int, seed: int = 1, frame: int = 
     signal = backend.xp.full(count, mean, np.float32)
     light = backend.xp.empty_like(signal)
     backend.launch(
-        "draw_quanta", count, signal=signal, variance=signal, light=light, seed=seed, pixels=count, frame=frame
+        "draw_quanta", -(-count // backend.lanes), signal=signal, variance=signal, light=light, seed=seed, pixels=count,
+        frame=frame,
     )  # fmt: skip
     return backend.to_numpy(light)
 

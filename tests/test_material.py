@@ -2,6 +2,7 @@
 
 import doctest
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,23 +18,11 @@ from xsim.material import (
     resolve,
 )
 
-# Mass attenuation coefficient, cm2/g. NIST SRD 126 / NISTIR 5632 (Hubbell, Seltzer).
-NIST_KEV = np.array([10, 20, 40, 60, 80, 100, 200, 400, 800], float)
+# Mass attenuation coefficients of NIST SRD 126 / NISTIR 5632 (Hubbell, Seltzer): {material: (keV, cm2/g)}.
+NIST_FILE = Path(__file__).parent / "data" / "nist_xaamdi.csv"
+NIST_ROWS = [row.split(",") for row in NIST_FILE.read_text().splitlines() if not row.startswith("#")]
 NIST = {
-    "Al": [26.23, 3.441, 0.5685, 0.2778, 0.2018, 0.1704, 0.1223, 0.09276, 0.06841],
-    "Fe": [170.6, 25.68, 3.629, 1.205, 0.5952, 0.3717, 0.146, 0.094, 0.06699],
-    "Cu": [215.9, 33.79, 4.862, 1.593, 0.763, 0.4584, 0.1559, 0.09413, 0.06605],
-    "W": [96.91, 65.73, 10.67, 3.713, 7.81, 4.438, 0.7844, 0.1925, 0.08066],
-    "Pb": [130.6, 86.36, 14.36, 5.021, 2.419, 5.549, 0.9985, 0.2323, 0.0887],
-    "Ti": [110.7, 15.85, 2.214, 0.7661, 0.4052, 0.2721, 0.1314, 0.09081, 0.06572],
-    "graphite": [2.373, 0.442, 0.2076, 0.1753, 0.161, 0.1514, 0.1229, 0.09546, 0.07076],
-    "water": [5.329, 0.8096, 0.2683, 0.2059, 0.1837, 0.1707, 0.137, 0.1061, 0.07865],
-    "PMMA": [3.357, 0.5714, 0.235, 0.1924, 0.1751, 0.1641, 0.1328, 0.1031, 0.07641],
-    "CsI": [171.1, 26.86, 22.97, 7.921, 3.677, 2.035, 0.3805, 0.1237, 0.06769],
-    "GOS": [228.5, 36.89, 5.854, 9.815, 4.666, 2.613, 0.4812, 0.1423, 0.07225],
-    "air": [5.12, 0.7779, 0.2485, 0.1875, 0.1662, 0.1541, 0.1233, 0.09549, 0.07074],
-    "bone": [28.51, 4.001, 0.6655, 0.3148, 0.2229, 0.1855, 0.1309, 0.09908, 0.07308],
-    "polyethylene": [2.088, 0.4315, 0.2275, 0.197, 0.1823, 0.1719, 0.1402, 0.1089, 0.08078],
+    name: np.array([row[1:] for row in NIST_ROWS if row[0] == name], float).T for name in {row[0] for row in NIST_ROWS}
 }
 # Densities, g/cm3, of NIST's table 2 where our name promises that source; the rest are in the file.
 DENSITY = {
@@ -43,10 +32,15 @@ DENSITY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NIST)
+def test_the_table_of_nist_is_whole():
+    assert len(NIST) >= 14
+    assert all({10.0, 20.0, 60.0, 100.0, 800.0} <= set(energy) for energy, _ in NIST.values())
+
+
+@pytest.mark.parametrize("name", sorted(NIST))
 def test_attenuation_is_nists_off_the_edges(name):
-    found = mass_attenuation(resolve(name), NIST_KEV)
-    np.testing.assert_allclose(found, NIST[name], rtol=1e-3)
+    energy, expected = NIST[name]
+    np.testing.assert_allclose(mass_attenuation(resolve(name), energy), expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("name", "density"), DENSITY.items())

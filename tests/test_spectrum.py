@@ -29,13 +29,13 @@ LOW_ENERGY = [("Be", 3.0), ("air", 500.0)]
     ],
 )
 def test_half_value_layers_of_the_bipm_qualities(voltage_kv, filters, material, reference_mm):
-    """Half-value layers stated by the BIPM for its reference beams; ours are 2-3 % off."""
+    """Half-value layers of the BIPM's reference beams, from memory; ours are 2-3 % off."""
     beam = tube_spectrum(voltage_kv, anode_angle_deg=20, filters=filters)
     assert beam.half_value_layer_mm(material) == pytest.approx(reference_mm, rel=0.035)
 
 
-# Narrow series of ISO 4037-1: voltage, added filters, mean energy keV of the standard; half-value
-# layer mm Cu as NIST measures its own beams (Ionizing Radiation Division, table VIII.6).
+# Narrow series of ISO 4037-1: voltage, added filters, mean energy keV of the standard (from memory); half-value
+# layer mm Cu as NIST measures its own beams (Ionizing Radiation Division, table VIII.6, filters too).
 NARROW = [
     (40, [("Cu", 0.21)], 33.3, 0.082),
     (60, [("Cu", 0.6)], 47.9, 0.241),
@@ -214,7 +214,8 @@ def test_tables_that_are_not_there_or_not_text(tmp_path):
         ({"anode_angle_deg": 5}, "6 to 30"),
         ({"anode_angle_deg": 90}, "6 to 30"),
         ({"anode_angle_deg": math.inf}, "finite"),
-        ({"target": "Mo"}, "model = 'spekpy'"),
+        ({"target": "Mo"}, "the Mo grid holds 10 to 50"),
+        ({"target": "Fe"}, "the grids hold W, Cr"),
         ({"target": "Xx", "model": "spekpy"}, "spekpy models W, Cr"),
         ({"target": "Mo", "model": "spekpy"}, "10 to 50"),
         ({"model": "spekpy", "anode_angle_deg": 0.0}, "1 to 89"),

@@ -6,7 +6,7 @@ import pytest
 from xsim import tube_cache
 from xsim.errors import SpectrumError
 from xsim.spectrum import tube_spectrum
-from xsim.tube import bin_edges_kev, emission_from_grid
+from xsim.tube import bin_edges_kev, emission_at_take_off, emission_from_grid
 
 
 def test_more_voltage_gives_more_photons_and_no_photon_exceeds_it():
@@ -39,6 +39,21 @@ def test_continuous_in_angle_at_the_nodes(angle_deg):
 def test_a_steeper_anode_lets_more_out():
     fluence = [tube_spectrum(120, anode_angle_deg=a).fluence for a in np.linspace(6, 30, 49)]
     assert np.all(np.diff(fluence) > 0)
+
+
+def test_a_grazing_ray_comes_through_more_of_the_target():
+    """Take-off angles of the heel effect: 2 degrees to beyond the greatest of the grid; continuous at its nodes."""
+    emissions = [emission_at_take_off(120.0, angle) for angle in np.linspace(2, 45, 87)]
+    assert np.all(np.diff([e.continuum.sum() for e in emissions]) > 0)
+    assert np.all(np.diff([e.line_photons.sum() for e in emissions]) > 0)
+    mean_kev = [e.continuum @ (np.arange(1.5, 120.0)) / e.continuum.sum() for e in emissions]
+    assert np.all(np.diff(mean_kev) < 0)
+    for node in (3.0, 4.2, 6.0):
+        at, near = (emission_at_take_off(120.0, angle).continuum for angle in (node, node + 1e-6))
+        np.testing.assert_allclose(near, at, rtol=1e-4)
+    for target, angle in (("W", 1.9), ("Mo", 5.0)):
+        with pytest.raises(SpectrumError, match=f"the {target} grid begins at"):
+            emission_at_take_off(40.0, angle, target)
 
 
 def test_smooth_between_the_nodes():

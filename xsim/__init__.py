@@ -1,10 +1,12 @@
 """xsim: X-ray inspection simulated. Describe a station in a file, get the radiograph its camera would record."""
 
 from xsim.command import CommandParser, run_command
+from xsim.energies import shared_quadratures
 from xsim.errors import (
     BackendError,
     CorpusError,
     MaterialError,
+    MeasurementError,
     MeshError,
     ModelError,
     OutOfMemoryError,
@@ -17,6 +19,7 @@ from xsim.errors import (
 from xsim.image_io import check_folder, read_tiff, write_tiff, write_whole
 from xsim.material import attenuation
 from xsim.projector import path_lengths
+from xsim.quadrature import Quadrature
 from xsim.radiograph import Exposure, Radiograph, expose, simulate
 from xsim.resources import VERSION
 from xsim.scene import Scene
@@ -31,10 +34,12 @@ __all__ = [
     "CorpusError",
     "Exposure",
     "MaterialError",
+    "MeasurementError",
     "MeshError",
     "ModelError",
     "OutOfMemoryError",
     "OutputError",
+    "Quadrature",
     "Radiograph",
     "Scene",
     "SceneError",
@@ -51,6 +56,7 @@ __all__ = [
     "read_tiff",
     "run_command",
     "scene_from_dict",
+    "shared_quadratures",
     "simulate",
     "tube_spectrum",
     "write_tiff",

@@ -14,7 +14,7 @@ from xsim.geometry import View
 from xsim.projector import prepare
 from xsim.ray_pass import run
 from xsim.scene import Scene
-from xsim.scintillator import absorbed_fraction
+from xsim.scintillator import photon_light
 from xsim.units import REFERENCE_DISTANCE_MM
 
 __all__ = ["BeamWeights", "Expected", "beam_weights", "expected_signal", "exposure_mas"]
@@ -22,18 +22,22 @@ __all__ = ["BeamWeights", "Expected", "beam_weights", "expected_signal", "exposu
 
 @dataclass(frozen=True)
 class BeamWeights:
-    """What one pixel on the axis absorbs without a body, per energy.
+    """What one pixel on the axis absorbs without a body, per depth class of the screen and energy.
 
-    With N photons arriving at energy E and the share eta absorbed: signal N eta E [keV], variance N eta E^2 [keV^2].
+    With N photons arriving at energy E and the share eta absorbed: signal N eta E [keV], variance N eta E^2 [keV^2];
+    in the cascade eta of the class and the first two moments of a photon's light instead of E and E^2.
     """
 
     energy_kev: np.ndarray  # float64 [energy]
-    signal_kev: np.ndarray  # float64 [energy]
-    variance_kev2: np.ndarray  # float64 [energy]
+    signal_kev: np.ndarray  # float64 [class, energy]
+    variance_kev2: np.ndarray  # float64 [class, energy]
+    cascade_quanta: float | None = None  # quanta that leave energy, where each leaves not all of its own
 
     @property
     def quanta(self) -> float:
         """Number of quanta absorbed per pixel."""
+        if self.cascade_quanta is not None:
+            return self.cascade_quanta
         return float((self.signal_kev / self.energy_kev).sum())
 
 
@@ -43,7 +47,7 @@ class Expected:
 
     Attributes
     ----------
-    signal, variance : float32 [row, column]
+    signal, variance : float32 [row, column], of a screen with depth classes [class, row, column]
         keV and keV^2; no variance where none was asked for.
     labels : uint16 [row, column]
         None where they were not asked for.
@@ -62,11 +66,14 @@ class Expected:
 
 def beam_weights(scene: Scene, view: View, mas: float) -> BeamWeights:
     """Weights of an exposure: photons per mAs at 1 m, inverse square to the detector, pixel area, absorption."""
-    beam = scene.source.photons()
+    beam = scene.source.photons(scene.edges_kev).filtered(scene.detector.sheets)
     area = scene.detector.pitch_mm**2 * (REFERENCE_DISTANCE_MM / view.axis_distance_mm) ** 2
     photons = beam.photons * beam.bin_width_kev * area * mas
-    absorbed = photons * absorbed_fraction(scene.detector, beam.energy_kev)
-    return BeamWeights(beam.energy_kev, absorbed * beam.energy_kev, absorbed * beam.energy_kev**2)
+    light = photon_light(scene.detector, beam.energy_kev)
+    absorbed = photons * light.share
+    is_cascade = scene.detector.response != "ideal" and scene.detector.scintillator.model == "cascade"
+    quanta = float((photons * light.depositing).sum()) if is_cascade else None
+    return BeamWeights(beam.energy_kev, absorbed * light.first, absorbed * light.second, quanta)
 
 
 def exposure_mas(scene: Scene, view: View) -> float:
@@ -79,13 +86,13 @@ def exposure_mas(scene: Scene, view: View) -> float:
     """
     acquisition, sensor = scene.acquisition, scene.detector.sensor
     if acquisition.exposure_s is not None:
-        return scene.source.current_ma * acquisition.exposure_s
+        return scene.source.current_ma * acquisition.exposure_s * sensor.tdi_stages
     beam = beam_weights(scene, view, 1.0)
     if acquisition.quanta_per_pixel is not None:
         wanted, per_mas = acquisition.quanta_per_pixel, beam.quanta
     else:
         share = 0.7 if acquisition.target_gv is None else acquisition.target_gv
-        wanted = max(share * (2**sensor.adc_bits - 1) - sensor.offset_adu, 0.0)
+        wanted = max(share * sensor.full_scale_adu - sensor.offset_adu, 0.0)
         per_mas = float(beam.signal_kev.sum()) * sensor.gain_adu_per_kev
     if not per_mas > 0:
         raise SceneError("the source gives no quanta behind its filters (no exposure is long enough) use thinner ones")
@@ -94,15 +101,16 @@ def exposure_mas(scene: Scene, view: View) -> float:
 
 def beam_record(weights: BeamWeights, materials: tuple[material.Material, ...], view: View, xp: Any) -> dict[str, Any]:
     """The kernels' ``Beam``: the energies that carry signal, and how each material takes them away."""
-    used = weights.signal_kev > 0
+    used = (weights.signal_kev + weights.variance_kev2 > 0).any(axis=0)
     table = material.attenuation_table(materials, weights.energy_kev)
     return {
         "attenuation": xp.asarray(np.ascontiguousarray(table.T[used] / np.log(2.0), np.float32)),
-        "signal_weights": xp.asarray(weights.signal_kev[used].astype(np.float32)),
-        "variance_weights": xp.asarray(weights.variance_kev2[used].astype(np.float32)),
+        "signal_weights": xp.asarray(np.ascontiguousarray(weights.signal_kev[:, used], np.float32)),
+        "variance_weights": xp.asarray(np.ascontiguousarray(weights.variance_kev2[:, used], np.float32)),
         "axis_distance_mm": view.axis_distance_mm,
         "energies": int(used.sum()),
         "materials": len(materials),
+        "classes": len(weights.signal_kev),
     }
 
 

@@ -21,10 +21,13 @@ from xsim.errors import MaterialError, nearest_names, one_line
 __all__ = [
     "HEAVIEST_ELEMENT",
     "Composition",
+    "common_materials",
+    "element_names",
     "elements",
     "find",
     "misspelt_element",
     "parse_formula",
+    "symbol_of",
 ]
 
 #: Californium, the last element with attenuation tables.
@@ -94,6 +97,21 @@ def elements() -> dict[str, Composition]:
     numbers = range(1, HEAVIEST_ELEMENT + 1)
     symbols = {z: str(xraylib.AtomicNumberToSymbol(z)) for z in numbers}
     return {s: Composition(s, {z: 1.0}, float(xraylib.ElementDensity(z))) for z, s in symbols.items()}
+
+
+def symbol_of(number: int) -> str:
+    """Symbol of an element by its atomic number."""
+    return str(xraylib.AtomicNumberToSymbol(number))
+
+
+def common_materials() -> list[dict[str, Any]]:
+    """Entries of ``data/materials.toml``: name, aliases, source, and what it is made of."""
+    return list(_common()["material"])
+
+
+def element_names() -> dict[str, list[str]]:
+    """Names of the elements by symbol."""
+    return dict(_common()["element_names"])
 
 
 @functools.cache

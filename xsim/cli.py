@@ -13,8 +13,12 @@ from tqdm import tqdm
 
 from xsim import image_io
 from xsim.backend import get_backend
+from xsim.characterize_cli import add_characterize_command
 from xsim.command import CommandParser, run_command
+from xsim.detectors_cli import add_detectors
 from xsim.errors import OutputError, SceneError
+from xsim.material_table import DEFAULT_KEV, describe_material, list_materials, parse_material
+from xsim.measure_cli import add_measure_commands
 from xsim.radiograph import Radiograph, expose
 from xsim.resources import VERSION, package_directory
 from xsim.scene_file import load_scene, phantom_names, phantom_path
@@ -51,6 +55,10 @@ def build_parser() -> argparse.ArgumentParser:
     add.add_argument("file", type=Path, nargs="?", default=Path("scene.toml"))
     add.set_defaults(run=run_init)
     add_scene_commands(commands.add_parser("scene", help="scene files from elsewhere"))
+    add_measure_commands(commands.add_parser("measure", help="signal, noise, resolution and efficiency of images"))
+    add_characterize_command(commands.add_parser("characterize", help="a camera's numbers from darks and flats"))
+    add_materials_command(commands)
+    add_detectors(commands.add_parser("detectors", help="the named cameras: list, compare, show"))
     add = commands.add_parser("demo", help="simulate the shipped phantoms", epilog="example: xsim demo -o demo-out")
     add.add_argument("-o", "--output", type=Path, default=Path("demo-out"))
     add_machine_options(add)
@@ -78,6 +86,23 @@ def add_scene_commands(parser: argparse.ArgumentParser) -> None:
     add.set_defaults(run=run_from_cad)
 
 
+def add_materials_command(commands: Any) -> None:
+    add = commands.add_parser(
+        "materials",
+        help="materials by name; density, composition, edges and attenuation of one",
+        epilog='example: xsim materials show 316L --energy-kev 60 100; xsim materials show "Al=96,Cu=4" '
+        "--density-g-cm3 2.8",
+    )
+    add.set_defaults(run=run_materials)
+    show = add.add_subparsers(metavar="COMMAND").add_parser(
+        "show", help="one material", epilog="example: xsim materials show PMMA --density-g-cm3 1.17"
+    )
+    show.add_argument("name", help="a name, a formula, or parts by weight: Al=96,Cu=4")
+    show.add_argument("--density-g-cm3", type=float, help="instead of the usual density")
+    show.add_argument("--energy-kev", type=float, nargs="+", help="energies of the table, 0.1 to 800")
+    show.set_defaults(run=run_show_material)
+
+
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default 0)")
     parser.add_argument("--backend", choices=("auto", "cpu", "cuda"), default="auto")
@@ -102,6 +127,8 @@ def run_simulate(options: argparse.Namespace) -> None:
     image_io.write_radiograph(options.output, frames[0], text, frames)
     seconds = time.perf_counter() - start
     print(summary(frames[0]))
+    if frames[0].second is not None:
+        print(f"\nsecond image, in {options.output}/second/\n{summary(frames[0].second)}\n")
     print(f"written to {options.output}/ in {seconds:.2f} s: {', '.join(image_io.file_names())}, scene.toml")
 
 
@@ -128,6 +155,9 @@ def ray_lines(data: Mapping[str, Any]) -> list[str]:
     """Magnification, rays, focal spot, and the aspect of a line scan."""
     rays = data["rays_per_pixel"]
     lines = [f"magnification     {data['magnification']:.4g} at the object", f"rays              {rays:.4g} per pixel"]
+    if told := data.get("energies"):
+        bound = told.get("all_bins") or f"off by {100 * told['bound']:.2g} % at the most"
+        lines.append(f"energies          {told['nodes']} of {told['bins']} bins ({bound})")
     if "focal_spot_samples" in data:
         width, height = data["focal_spot_effective_mm"]
         spot = f"{width:.3g} mm x {height:.3g} mm effective, {data['focal_spot_samples']} points"
@@ -160,6 +190,15 @@ def run_from_cad(options: argparse.Namespace) -> None:
     print(parts_table(parts))
     print(f"facets within {chord_mm:.3g} mm of the CAD surface; {len(scene.body)} bodies of {len(parts)} meshes")
     print(f"{options.output} written; next: xsim simulate {options.output} -o out")
+
+
+def run_materials(options: argparse.Namespace) -> None:
+    print(list_materials())
+
+
+def run_show_material(options: argparse.Namespace) -> None:
+    material = parse_material(options.name, options.density_g_cm3)
+    print(describe_material(material, options.energy_kev or DEFAULT_KEV))
 
 
 def run_demo(options: argparse.Namespace) -> None:

@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-import tomllib
-from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
-from xsim.electronics import Sensor
+from xsim import material
+from xsim.camera_file import preset_names, read_camera_file
+from xsim.electronics import Correction, Sensor
 from xsim.schema import Positive, StrictModel
 from xsim.screen import Scintillator
+from xsim.source import Filter
 
-__all__ = ["Detector", "Scintillator", "Sensor", "preset_names"]
+__all__ = ["Correction", "Detector", "Scintillator", "SecondLayer", "Sensor", "Sheets", "preset_names"]
 
 Pixels = Annotated[int, Field(strict=True, gt=0, le=65536)]
 
 
+OTHER_SERIAL = 1 << 62  # bit that tells the second layer's serial number from the first's
+Sheets = Annotated[tuple[Filter, ...], Field(max_length=32)]
+
+
+class SecondLayer(StrictModel):
+    """The back half of a sandwich: filters behind the first screen, then a screen and a sensor of its own.
+
+    Its pixels lie behind those of the first layer. Without ``sensor`` it has the electronics of the first, with a fixed
+    pattern of its own.
+    """
+
+    scintillator: Scintillator
+    filters: Sheets = ()
+    sensor: Sensor | None = None
+
+
 class Detector(StrictModel):
-    """A camera: a preset by name, or every field; fields beside a preset override it.
+    """A camera: a preset by name or file, or every field; fields beside a preset override it.
 
     ``kind = "line_scan"`` is one row of pixels, read once a line while the part passes.
     ``response = "ideal"`` gives the energy that reaches each pixel in keV: no blur, no electronics.
+    ``filters`` are sheets before the screen, such as its cover.
     """
 
     preset: str | None = None
@@ -32,13 +51,17 @@ class Detector(StrictModel):
     pitch_mm: Positive
     scintillator: Scintillator
     sensor: Sensor
+    correction: Correction = Correction()
+    filters: Sheets = ()
+    second_layer: SecondLayer | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_from_preset(cls, data: Any) -> Any:
+    def _fill_from_preset(cls, data: Any, info: ValidationInfo) -> Any:
         if not isinstance(data, dict):
             return data
-        merged = read_preset(data["preset"]) if isinstance(data.get("preset"), str) else {}
+        directory = (info.context or {}).get("directory", Path())
+        merged = read_camera_file(data["preset"], directory)[0] if isinstance(data.get("preset"), str) else {}
         for key, value in data.items():
             both = isinstance(value, dict) and isinstance(merged.get(key), dict)
             merged[key] = {**merged[key], **value} if both else value
@@ -48,16 +71,35 @@ class Detector(StrictModel):
     def _a_line_is_one_row(self) -> Detector:
         if self.kind == "line_scan" and self.rows != 1:
             raise ValueError(f"a line camera has one row (rows = {self.rows}) give acquisition.lines instead")
+        if self.kind == "line_scan" and self.sensor.column_noise_e:
+            raise ValueError("column noise belongs to a panel (a line's pixels are read together) give row_noise_e")
+        if self.kind != "line_scan" and self.sensor.tdi_stages > 1:
+            raise ValueError(f'tdi_stages = {self.sensor.tdi_stages} needs a line camera, use kind = "line_scan"')
+        if self.second_layer is not None and self.response == "ideal":
+            raise ValueError('an ideal response has no screen to stand behind (response = "ideal") drop second_layer')
         return self
 
+    @model_validator(mode="after")
+    def _light_is_counted_once(self) -> Detector:
+        if self.sensor.has_electrons and self.scintillator.light_photons_per_kev is not None:
+            raise ValueError("the light is counted twice (light_photons_per_kev, electrons_per_kev) leave one out")
+        return self
 
-def preset_names() -> list[str]:
-    """Cameras that ship with the package."""
-    folder = resources.files("xsim") / "detectors"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    @property
+    def sheets(self) -> list[tuple[material.Material, float]]:
+        """Material and thickness [mm] of what the beam crosses before the screen."""
+        return [(material.resolve(sheet.material), sheet.thickness_mm) for sheet in self.filters]
 
-
-def read_preset(name: str) -> dict[str, Any]:
-    if name not in preset_names():
-        raise ValueError(f"unknown detector preset {name!r} (known: {', '.join(preset_names())})")
-    return tomllib.loads((resources.files("xsim") / "detectors" / f"{name}.toml").read_text())
+    @property
+    def behind(self) -> Detector | None:
+        """The second layer as a camera: before its screen lie the filters, the first screen, and those between."""
+        layer, screen = self.second_layer, self.scintillator
+        if layer is None:
+            return None
+        thickness_mm = screen.areal_density_mg_cm2 / (100.0 * material.resolve(screen.material).density_g_cm3)
+        first = Filter(material=screen.material, thickness_mm=thickness_mm)
+        sensor = layer.sensor or self.sensor.model_copy(update={"serial": self.sensor.serial ^ OTHER_SERIAL})
+        return self.model_copy(update={
+            "filters": (*self.filters, first, *layer.filters), "scintillator": layer.scintillator, "sensor": sensor,
+            "second_layer": None,
+        })  # fmt: skip

@@ -13,6 +13,7 @@ __all__ = [
     "BackendError",
     "CorpusError",
     "MaterialError",
+    "MeasurementError",
     "MeshError",
     "ModelError",
     "OutOfMemoryError",
@@ -64,6 +65,10 @@ class OutputError(XsimError, OSError):
 
 class CorpusError(XsimError, ValueError):
     """A corpus file or store that cannot be used."""
+
+
+class MeasurementError(XsimError, ValueError):
+    """An image or a set of frames that a ruler cannot measure."""
 
 
 class ModelError(XsimError, ValueError):

@@ -33,8 +33,8 @@ IMAGE_FORMATS = (".tif", ".tiff", ".png", ".npy")
 
 def spot_size_mm(source: Source) -> tuple[float, float]:
     """Width and height of the area that the points cover nearly all of; (0, 0) for a point."""
-    if source.focal_spot_mm is not None:
-        return both(source.focal_spot_mm)
+    if source.effective_focal_spot_mm is not None:
+        return both(source.effective_focal_spot_mm)
     if source.focal_spot_sigma_mm is not None:
         width, height = both(source.focal_spot_sigma_mm)
         return SIGMAS_PER_SIZE * width, SIGMAS_PER_SIZE * height
@@ -88,7 +88,7 @@ def spot_points(source: Source, count: int) -> np.ndarray:
     if source.focal_spot_file is not None:
         return by_emission(uniform, read_spot(source.focal_spot_file)) * (source.focal_spot_pixel_mm or 0.0)
     if source.focal_spot_shape == "uniform":
-        return np.asarray((uniform - 0.5) * both(source.focal_spot_mm or 0.0))
+        return np.asarray((uniform - 0.5) * both(source.effective_focal_spot_mm or 0.0))
     # of each of the n slices of equal emission its mean, which keeps nearly all of the variance; then all of it
     ends = np.array([NormalDist().inv_cdf(k / count) for k in range(1, count)])
     density = np.pad(np.exp(-0.5 * ends**2) / np.sqrt(2 * np.pi), 1)
@@ -97,7 +97,7 @@ def spot_points(source: Source, count: int) -> np.ndarray:
     points = np.linalg.solve(spread, points.T).T
     if source.focal_spot_sigma_mm is not None:
         return np.asarray(points * both(source.focal_spot_sigma_mm))
-    return np.asarray(points * both(source.focal_spot_mm or 0.0) / SIGMAS_PER_SIZE)
+    return np.asarray(points * both(source.effective_focal_spot_mm or 0.0) / SIGMAS_PER_SIZE)
 
 
 @functools.lru_cache(maxsize=32)

@@ -153,7 +153,8 @@ def write_radiograph(
     """Write every image of a radiograph into a folder, and ``preview.png``.
 
     noisy.tif is uint16 for a camera and float32 for the ideal response; clean, noise and expected are float32,
-    labels uint16, valid uint8. Each TIFF carries the whole scene and seed.
+    labels uint16, valid uint8. Each TIFF carries the whole scene and seed. The other image of dual energy goes into the
+    folder ``second`` in it.
 
     Parameters
     ----------
@@ -188,4 +189,8 @@ def write_radiograph(
     write_png(folder / "preview.png", display(shown))
     if toml is not None:
         write_whole(folder / "scene.toml", lambda target: target.write_text(toml, encoding="utf-8"))
-    return [folder / name for name in file_names()]
+    written = [folder / name for name in file_names()]
+    if image.second is None:
+        return written
+    others = [f.second for f in frames if f.second is not None]
+    return written + write_radiograph(folder / "second", image.second, None, others)

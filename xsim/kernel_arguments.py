@@ -49,7 +49,7 @@ DRAWING = layout(
 )  # fmt: skip
 BEAM = layout(
     "attenuation signal_weights variance_weights",
-    ("axis_distance_mm", "f4"), ("energies", "i4"), ("materials", "i4"),
+    ("axis_distance_mm", "f4"), ("energies", "i4"), ("materials", "i4"), ("classes", "i4"),
 )  # fmt: skip
 _BINS = layout(
     "surfaces solids cursors spans list",
@@ -68,8 +68,18 @@ ARGUMENTS = {
         ("view", DIRECTIONS), ("stride", "i8"), ("pixels", "i8"), ("slots", "i4"), ("tiling", TILING),
     ),
     "draw_quanta": layout("signal variance light", ("seed", "u8"), ("pixels", "i8"), ("frame", "u4")),
+    "draw_photons": layout(
+        "light drawn", ("seed", "u8"), ("pixels", "i8"), ("frame", "u4"), ("photons_per_kev", "f4")
+    ),
     "spread_light": layout(
-        "light kernel spread", ("rows", "i4"), ("columns", "i4"), ("radius", "i4")
+        "light kernels radii spread", *((name, "i4") for name in ("rows", "columns", "radius", "margin", "classes"))
+    ),
+    "spread_classes": layout(
+        "light quadrants radii spread", *((name, "i4") for name in ("rows", "columns", "radius", "margin", "classes"))
+    ),
+    "spread_along": layout(
+        "light weights spread", ("plane", "i8"),
+        *((name, "i4") for name in ("rows", "columns", "radius", "stride", "step", "classes")),
     ),
     "read_out": layout(
         "light mean_light noisy clean noise expected valid",
@@ -77,6 +87,13 @@ ARGUMENTS = {
         ("gain", "f4"), ("offset", "f4"), ("read_noise", "f4"), ("saturation", "f4"),
         ("step", "f4"), ("inverse_step", "f4"), ("clean_step", "f4"), ("inverse_clean_step", "f4"),
         ("clean_limit", "f4"),
+    ),
+    "read_electrons": layout(
+        "light gain_map dark_map offset_map flicker_map row_noise column_noise total valid",
+        ("seed", "u8"), ("pixels", "i8"), ("pattern", "i8"), ("columns", "i4"), ("exposures", "i4"), ("frame", "u4"),
+        ("is_counted", "i4"), ("is_digitised", "i4"),
+        ("electrons_per_kev", "f4"), ("dark", "f4"), ("full_well", "f4"), ("read_noise", "f4"),
+        ("adu_per_electron", "f4"), ("offset", "f4"), ("saturation", "f4"),
     ),
     "find_uniform_bricks": layout(
         "voxels uniform values", ("size", ("i8", 3)), ("bytes", "i4"), ("halo", "i4")

@@ -1,7 +1,6 @@
 """Line scans: a part that a belt carries past one line of pixels, and the aspect of the image that results.
 
-Not modelled: the travel during a line (the aperture along it), light that spreads to the next line, time delay and
-integration, jitter of belt and line rate.
+What travel does to the image beside is in ``travel``. Not modelled: light that spreads to the next line.
 """
 
 from __future__ import annotations

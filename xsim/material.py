@@ -155,14 +155,20 @@ def attenuation_table(specs: Sequence[Spec], energy_kev: ArrayLike) -> NDArray[n
 
 def edges_kev(spec: Spec, low_kev: float, high_kev: float) -> list[float]:
     """K and L absorption edges between two energies, ascending: where mu jumps."""
-    edges = set()
-    for number, _ in resolve(spec).weight_fractions:
-        for shell in (xraylib.K_SHELL, xraylib.L1_SHELL, xraylib.L2_SHELL, xraylib.L3_SHELL):
-            try:
-                edges.add(float(xraylib.EdgeEnergy(number, shell)))
-            except ValueError:  # light elements have no L shells in the table
-                continue
+    edges = {edge for number, _ in resolve(spec).weight_fractions for edge in _element_edges(number)}
     return sorted(edge for edge in edges if low_kev < edge < high_kev)
+
+
+@functools.cache
+def _element_edges(number: int) -> tuple[float, ...]:
+    """K and L edges of one element, keV."""
+    edges = []
+    for shell in (xraylib.K_SHELL, xraylib.L1_SHELL, xraylib.L2_SHELL, xraylib.L3_SHELL):
+        try:
+            edges.append(float(xraylib.EdgeEnergy(number, shell)))
+        except ValueError:  # light elements have no L shells in the table
+            continue
+    return tuple(edges)
 
 
 @functools.lru_cache(maxsize=1024)

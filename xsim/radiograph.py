@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from xsim.absorption import BeamWeights, beam_weights
 from xsim.backend import Backend, get_backend
+from xsim.camera import Camera
+from xsim.energies import few_energies
 from xsim.errors import SceneError
-from xsim.mesh import MeshBody
+from xsim.exposure_numbers import class_means, derived_numbers
+from xsim.fixed_pattern import camera_key
+from xsim.light_spread import LightSpread, light_spread
+from xsim.open_beam import own_camera
+from xsim.quadrature import Quadrature
 from xsim.resources import VERSION
-from xsim.sampling import Absorbed, absorb_scene, describe_rays, exposure_of
+from xsim.sampling import absorb_view, drifted, exposure_of
 from xsim.scene import Scene
-from xsim.scintillator import draw_light, light_kernel, spread_light
+from xsim.scintillator import spread_light, take_light
 from xsim.sensor import Readout, readout_of, record
-from xsim.volume import VolumeBody
+from xsim.travel import ripple_factors, travel_of
 
 __all__ = ["Exposure", "Radiograph", "expose", "simulate"]
+
+CHANNELS = ("first", "second_layer", "second_exposure")
+FIRST, SECOND_LAYER, SECOND_EXPOSURE = range(3)
+OF_CHANNELS = 8  # the second ones draw by keys of these purposes, above those of a camera
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,8 @@ class Radiograph:
     metadata : dict
         Scene, seed, frame and derived numbers; JSON-able. Variance of noisy = a_pixel_adu * x + b_adu2, x the raw
         value with its offset.
+    second : Radiograph
+        The other image of dual energy: of the second layer, or of the second exposure. None where there is none.
 
     """
 
@@ -55,6 +68,7 @@ class Radiograph:
     valid: np.ndarray
     labels: np.ndarray
     metadata: dict[str, Any]
+    second: Radiograph | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +77,10 @@ class Exposure:
 
     Attributes
     ----------
-    signal, variance : float32 [row + margin, column + margin]
+    kernel : float64 or float32 [2 n + 1, 2 m + 1]
+        Point response of the mean light of the frame: that of each depth class by its share of the light.
+    spread : LightSpread
+    signal, variance : float32 [row + margin, column + margin], with depth classes [class, row + margin, ...]
         Mean energy absorbed [keV] and its variance [keV^2], with the kernel's margin.
     mean_light : float32 [row, column] keV
     valid : uint8 [row, column]
@@ -76,6 +93,7 @@ class Exposure:
     weights: BeamWeights
     mas: float
     kernel: np.ndarray
+    spread: LightSpread
     readout: Readout
     signal: Any
     variance: Any
@@ -83,6 +101,9 @@ class Exposure:
     valid: Any
     labels: Any
     derived: dict[str, Any]
+    camera: Camera | None = None  # None where all pixels are alike, one frame is taken and nothing corrected
+    channel: int = FIRST
+    second: Exposure | None = None
 
     def record(self, seed: int = 0, frame: int = 0) -> Radiograph:
         """One frame.
@@ -97,21 +118,48 @@ class Exposure:
         """
         machine = self.backend
         found = {name: machine.to_numpy(image) for name, image in self.images(seed, frame).items()}
-        return Radiograph(**found, metadata=self.metadata(seed, frame, found["noisy"], found["valid"]))
+        metadata = self.metadata(seed, frame, found["noisy"], found["valid"])
+        if self.second is None:
+            return Radiograph(**found, metadata=metadata, second=None)
+        second = self.second.record(seed, frame)
+        known = {**second.metadata, "channel": CHANNELS[self.second.channel], "scene": metadata["scene"]}
+        return Radiograph(**found, metadata=metadata, second=replace(second, metadata=known))
 
     def images(self, seed: int = 0, frame: int = 0) -> dict[str, Any]:
         """The images of one frame, by the names of ``Radiograph``, left in the memory of the backend.
 
         NumPy or CuPy arrays: another library on the same machine takes them by DLPack, without a copy
-        (``torch.from_dlpack(images["noisy"])``).
+        (``torch.from_dlpack(images["noisy"])``). ``second.images`` gives those of the other image of dual energy.
         """
-        check_seed(seed, frame)
-        machine = self.backend
-        light = draw_light(self.signal, self.variance, seed, frame, machine)
-        spread = spread_light(light, self.kernel, machine)
-        valid = self.valid.copy()
-        found = record(spread, self.mean_light, valid, self.readout, seed, frame, machine)
+        check_seed(seed, frame, self.scene.acquisition.frames)
+        valid, own = self.valid.copy(), seed if self.channel == FIRST else camera_key(seed, OF_CHANNELS + self.channel)
+        tube = seed if self.channel == SECOND_LAYER else own  # both layers are in one beam
+
+        def take_light(_: int, each: int) -> Any:
+            return self.take_light(own, each, tube)
+
+        if self.camera is not None:
+            found = self.camera.record(take_light, self.mean_light, valid, own, frame)
+        else:
+            light = take_light(own, frame)
+            found = record(light, self.mean_light, valid, self.readout, own, frame, self.backend)
         return {**found, "valid": valid.astype(bool), "labels": self.labels}
+
+    def take_light(self, seed: int, frame: int, tube_seed: int) -> Any:
+        """Light of one exposure after its spread, float32 [row, column] keV; the tube ripples by a seed of its own."""
+        signal, variance = self.signal, self.variance
+        ripple = ripple_factors(self.scene.acquisition, signal.shape[-2], tube_seed, frame, self.backend)
+        if ripple is not None:
+            signal, variance = signal * ripple, variance * ripple
+        return take_light(signal, variance, self.scene.detector, self.spread, seed, frame, self.backend)
+
+    def saturated_share(self, noisy: np.ndarray, valid: np.ndarray) -> float:
+        """Share of the pixels that saturated."""
+        if self.camera is None:
+            return float((noisy >= self.readout.saturation_adu).mean())
+        able = self.backend.to_numpy(self.valid).astype(bool).reshape(-1, self.camera.pattern.defects.size)
+        able = able & (self.backend.to_numpy(self.camera.pattern.defects) == 0)
+        return float((able & ~valid.reshape(able.shape)).mean())
 
     def metadata(self, seed: int, frame: int, noisy: np.ndarray, valid: np.ndarray) -> dict[str, Any]:
         """Everything needed to make the frame again, and what it came to."""
@@ -123,7 +171,7 @@ class Exposure:
             "state": self.scene.acquisition.state,
             **self.derived,
             "mean_adu": float(noisy.mean(dtype=np.float64)),
-            "saturated_share": float((noisy >= self.readout.saturation_adu).mean()),
+            "saturated_share": self.saturated_share(noisy, valid),
             "invalid_share": float(1.0 - valid.mean()),
             "scene": json.loads(self.scene.model_dump_json(exclude_none=True)),
         }
@@ -135,6 +183,7 @@ def simulate(
     backend: str = "auto",
     frame: int = 0,
     threads: int | None = None,
+    quadratures: Mapping[str, Quadrature] | None = None,
 ) -> Radiograph:
     """Radiograph of a scene.
 
@@ -147,6 +196,8 @@ def simulate(
     backend : {"auto", "cpu", "cuda"}
     threads : int, optional
         CPU threads; all cores by default.
+    quadratures : mapping of str to Quadrature, optional
+        As for `expose`.
 
     Raises
     ------
@@ -155,10 +206,12 @@ def simulate(
 
     """
     check_seed(seed, frame)
-    return expose(scene, get_backend(backend, threads)).record(seed, frame)
+    return expose(scene, get_backend(backend, threads), quadratures).record(seed, frame)
 
 
-def expose(scene: Scene, backend: Backend | str = "auto") -> Exposure:
+def expose(
+    scene: Scene, backend: Backend | str = "auto", quadratures: Mapping[str, Quadrature] | None = None
+) -> Exposure:
     """Project, attenuate and absorb: everything of a scene's image but the draws.
 
     Many frames of one scene share it, and so may many exposures one scene.
@@ -167,6 +220,9 @@ def expose(scene: Scene, backend: Backend | str = "auto") -> Exposure:
     ----------
     scene : Scene
     backend : Backend or {"auto", "cpu", "cuda"}
+    quadratures : mapping of str to Quadrature, optional
+        For a scene of few energies: fits that many scenes share (``shared_quadratures``), instead of one of its own.
+        All bins are used where the one of its beam is off by more than 0.1 % here, or where there is none.
 
     Raises
     ------
@@ -175,94 +231,54 @@ def expose(scene: Scene, backend: Backend | str = "auto") -> Exposure:
 
     """
     backend = get_backend(backend) if isinstance(backend, str) else backend
-    kernel = light_kernel(scene.detector)
-    above, beside = (length // 2 for length in kernel.shape)
+    mas = exposure_of(scene, scene.view)
+    first, other = expose_at(scene, mas, backend, quadratures), scene.second
+    if other is None:
+        return first
+    is_layer = scene.detector.second_layer is not None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="shells of mesh")  # told of the first image
+        own_mas = mas if is_layer else exposure_of(other, other.view)
+        second = expose_at(other, own_mas, backend, quadratures)
+    return replace(first, second=replace(second, channel=SECOND_LAYER if is_layer else SECOND_EXPOSURE))
+
+
+def expose_at(
+    scene: Scene, mas: float, backend: Backend, quadratures: Mapping[str, Quadrature] | None = None
+) -> Exposure:
+    """One image of a scene at a tube charge [mAs]."""
+    spread = light_spread(scene.detector, period_of(scene, mas))
+    above, beside = spread.margin
     view = scene.view
-    mas = exposure_of(scene, view)
     weights = beam_weights(scene, view, mas)
-    seen = absorb_scene(scene, view.with_margin(above, beside), weights, backend)
-    mean_light = spread_light(seen.signal, kernel, backend)
+    travel = travel_of(scene.geometry, scene.acquisition, scene.detector)
+    used, told = few_energies(scene, weights, quadratures)
+    seen = drifted(scene, absorb_view(scene, view, (above, beside), used, backend, travel), backend)
+    mean_light = spread_light(seen.signal, spread, backend)
     inner = slice(above, above + view.rows), slice(beside, beside + view.columns)
     readout = readout_of(scene.detector, float(mean_light.max()))
+    camera = own_camera(scene, spread, weights, mas, backend)
     exposure = Exposure(
-        scene, backend, weights, mas, kernel, readout, seen.signal, seen.variance, mean_light,
+        scene, backend, weights, mas, spread.mean_kernel(class_means(seen.signal)), spread, readout, seen.signal,
+        seen.variance, mean_light,
         seen.sound[inner].astype(np.uint8), backend.xp.ascontiguousarray(seen.labels[inner]),
-        derived_numbers(scene, weights, mas, kernel, readout, seen),
+        derived_numbers(scene, weights, mas, spread, readout, seen, camera) | told, camera,
     )  # fmt: skip
     if float(mean_light.max()) * readout.gain_adu_per_kev < 1.0 and scene.detector.response != "ideal":
         warnings.warn("the frame is black (less than 1 ADU of signal anywhere) raise exposure_s or voltage_kv",
-                      stacklevel=3)  # fmt: skip
+                      stacklevel=4)  # fmt: skip
     return exposure
 
 
-def derived_numbers(
-    scene: Scene,
-    weights: BeamWeights,
-    mas: float,
-    kernel: np.ndarray,
-    readout: Readout,
-    seen: Absorbed,
-) -> dict[str, Any]:
-    """Exposure, gain and noise of a frame.
-
-    The pixelwise variance of the spread light is s sum(h^2) times its mean, s = M2 / M1 the energy a quantum weighs;
-    s changes with hardening, so the frame's slope takes the mean M2 over the mean M1.
-    """
-    squares = float((kernel.astype(np.float64) ** 2).sum())
-    total = float(seen.signal.mean(dtype=np.float64))
-    weight_kev = float(seen.variance.mean(dtype=np.float64)) / total if total > 0 else 0.0
-    gain, offset = readout.gain_adu_per_kev, readout.offset_adu
-    slope = gain * weight_kev * squares
-    rounding = readout.step**2 / 12.0
-    return {
-        "detector": scene.detector.preset,
-        "adc_bits": scene.detector.sensor.adc_bits if scene.detector.response != "ideal" else None,
-        "saturation_adu": readout.saturation_adu,
-        "offset_adu": offset,
-        "read_noise_adu": readout.read_noise_adu,
-        "gain_adu_per_kev": gain,
-        "gain_adu_per_quantum": gain * weight_kev,
-        "kernel_sum_squares": squares,
-        "a_pixel_adu": slope,
-        "b_adu2": readout.read_noise_adu**2 + rounding - slope * offset,
-        "exposure_mas": mas,
-        "quanta_per_pixel": weights.quanta * scene.view.middle_share,
-        "mean_energy_kev": float(weights.signal_kev.sum()) / weights.quanta if weights.quanta else 0.0,
-        "pitch_mm": scene.detector.pitch_mm,
-        **describe_rays(scene, seen),
-        "bodies": describe_bodies(scene),
-    }
+def period_of(scene: Scene, mas: float) -> float:
+    """Time from line to line of a scan, from frame to frame of a panel that is read without a pause [s]."""
+    rate = scene.acquisition.line_rate_hz
+    return mas / scene.source.current_ma if rate is None else 1.0 / rate
 
 
-def describe_bodies(scene: Scene) -> list[dict[str, Any]]:
-    """Per body: label, name, kind, material, priority; of a file its hash and part; of a defect its place."""
-    described: list[dict[str, Any]] = []
-    kinds = {MeshBody: "mesh", VolumeBody: "volume"}
-    for index, body in enumerate(scene.bodies):
-        defect = scene.defect[index - len(scene.body)] if index >= len(scene.body) else None
-        kind = kinds.get(type(body)) or getattr(body, "shape", "")
-        several = body.materials()
-        entry = {
-            "label": index + 1,
-            "name": scene.body_name(index),
-            "class": "defect" if defect else kind,
-            "material": several[0] if len(several) == 1 else list(several),
-            "priority": body.priority,
-        }
-        if isinstance(body, MeshBody):
-            mesh = scene.mesh_of(body)
-            entry["mesh_sha256"] = mesh.sha256
-            entry |= {k: v for k, v in (("part", body.part), ("repaired", mesh.repaired)) if v}
-        if isinstance(body, VolumeBody):
-            entry["volume_sha256"] = scene.volume_of(body).sha256
-        if defect:
-            entry |= {"shape": kind, "inside": defect.inside, "position_mm": list(body.position_mm)}
-        described.append(entry)
-    return described
-
-
-def check_seed(seed: int, frame: int) -> None:
+def check_seed(seed: int, frame: int, exposures: int = 1) -> None:
     if not 0 <= seed < 2**64:
         raise SceneError(f"seed {seed} does not fit (64 bits, not negative) use 0 to 2^64 - 1")
-    if not 0 <= frame < 2**32:
-        raise SceneError(f"frame {frame} does not fit (32 bits, not negative) use 0 to 2^32 - 1")
+    if not 0 <= frame < 2**32 // exposures:
+        most = f"2^32 / {exposures}" if exposures > 1 else "2^32"
+        raise SceneError(f"frame {frame} does not fit (32 bits, not negative) use 0 to {most} - 1")

@@ -58,7 +58,7 @@ class Prepared:
 def no_beam(materials: int) -> dict[str, Any]:
     """The kernels' ``Beam`` where no signal is asked for."""
     nothing = dict.fromkeys(("attenuation", "signal_weights", "variance_weights"))
-    return {**nothing, "axis_distance_mm": 0.0, "energies": 0, "materials": materials}
+    return {**nothing, "axis_distance_mm": 0.0, "energies": 0, "materials": materials, "classes": 1}
 
 
 def see(bodies: Arrangement, view: View, backend: Backend) -> Prepared:
@@ -84,12 +84,13 @@ def run(
 ) -> dict[str, Any]:
     """Images [row, column] of a prepared scene by name, "lengths" [material, row, column], and the fault images.
 
+    "signal" and "variance" of a beam of several depth classes are [class, row, column].
     A ray with more crossings than there are slots has its tile done again with more.
     """
     xp, tiles, shape = backend.xp, Tiles.of(view, backend), (view.rows, view.columns)
     bodies = drawn.arrangement
     materials = len(bodies.materials)
-    found = new_images(backend, shape, materials, images, blank=active is not None)
+    found = new_images(backend, shape, materials, images, blank=active is not None, classes=beam["classes"])
     deepest, any_fault = xp.zeros(tiles.count, np.int32), xp.zeros(1, np.int32)
     with fault_images(backend, shape, any_fault) as faults:
         arguments = {
@@ -121,7 +122,7 @@ def fault_length_mm(view: View) -> float:
 
 
 def new_images(
-    backend: Backend, shape: tuple[int, int], materials: int, images: dict[str, type], blank: bool
+    backend: Backend, shape: tuple[int, int], materials: int, images: dict[str, type], blank: bool, classes: int = 1
 ) -> dict[str, Any]:
     """Images of zeros, or of anything where every pixel is going to be written.
 
@@ -132,7 +133,10 @@ def new_images(
 
     """
     make = backend.xp.zeros if blank else backend.xp.empty
-    shapes = {name: (materials, *shape) if name == "lengths" else shape for name in images}
+    several = {"lengths": (materials, *shape)}
+    if classes > 1:
+        several |= dict.fromkeys(("signal", "variance"), (classes, *shape))
+    shapes: dict[str, tuple[int, ...]] = {name: several.get(name, shape) for name in images}
     needed = sum(math.prod(shapes[name]) * np.dtype(dtype).itemsize for name, dtype in images.items())
     needed += 5 * math.prod(shape)  # faults
     name, hint = f"an image of {shape[0]} x {shape[1]} rays", "use fewer pixels or subpixels"

@@ -19,13 +19,19 @@ from xsim.absorption import BeamWeights, exposure_mas
 from xsim.absorption import expected_signal as expect
 from xsim.backend import Backend
 from xsim.focal_spot import sample_count, spot_points, spot_size_mm
+from xsim.generator import drifted_output
 from xsim.geometry import View
+from xsim.heel import heel_beams
 from xsim.line_scan import aspect_at
 from xsim.projector import FLIPPED, OPEN, report_faults
 from xsim.scene import Scene
 from xsim.silhouette import active_tiles, crossed_pixels
+from xsim.travel import Travel
 
-__all__ = ["Absorbed", "absorb_scene", "describe_rays", "expected_signal", "exposure_of", "source_views"]
+__all__ = [
+    "Absorbed", "absorb_scene", "absorb_view", "describe_rays", "drifted", "expected_signal", "exposure_of",
+    "source_views",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Absorbed:
 
     Attributes
     ----------
-    signal, variance : float32 [row, column] keV, keV^2
+    signal, variance : float32 [row, column] or [class, row, column] keV, keV^2
     labels : uint16 [row, column]
         Of the ray from the middle of the source to the middle of the pixel, or next to it.
     sound : bool [row, column]
@@ -56,7 +62,54 @@ def exposure_of(scene: Scene, view: View) -> float:
     return mas if scene.acquisition.exposure_s is not None else float(f"{mas / view.middle_share:.9g}")
 
 
+def absorb_view(
+    scene: Scene,
+    view: View,
+    margin: tuple[int, int],
+    weights: BeamWeights,
+    backend: Backend,
+    travel: Travel | None = None,
+) -> Absorbed:
+    """What a view with a margin of so many rows and columns absorbs; of a line scan blurred by the travel."""
+    if travel is None:
+        return absorb_scene(scene, view.with_margin(*margin), weights, backend)
+    xp = backend.xp
+    seen = absorb_scene(scene, travel.fine(view.with_margin(0, margin[1]), margin[0]), weights, backend)
+    unsound = travel.gather((~seen.sound).astype(np.float32))
+    return Absorbed(
+        travel.gather(seen.signal), travel.gather(seen.variance), xp.ascontiguousarray(travel.middles(seen.labels)),
+        unsound == 0, seen.rays_per_pixel * travel.samples,
+    )  # fmt: skip
+
+
 def absorb_scene(scene: Scene, view: View, weights: BeamWeights, backend: Backend) -> Absorbed:
+    """What the pixels of a view absorb of a beam; under a heel of a few beams, each by its share of the pixel."""
+    if not scene.source.heel:
+        return absorb_spot(scene, view, weights, backend)
+    xp = backend.xp
+    signal: Any = np.float32(0.0)
+    variance: Any = np.float32(0.0)
+    sound: Any = True
+    with told_once():
+        for beam, share in heel_beams(scene, view, weights):
+            part, image = absorb_spot(scene, view, beam, backend), xp.asarray(share)
+            signal, variance, sound = signal + part.signal * image, variance + part.variance * image, sound & part.sound
+    floor = np.float32(0.0)  # a sum with shares below 0 may round to just below it
+    return replace(part, signal=xp.maximum(signal, floor), variance=xp.maximum(variance, floor), sound=sound)
+
+
+def drifted(scene: Scene, seen: Absorbed, backend: Backend) -> Absorbed:
+    """The same under a tube whose output drifts along the lines of a scan; the margin is as long before as after."""
+    lines, rate = scene.acquisition.lines, scene.acquisition.line_rate_hz
+    if scene.source.drift_share_per_s == 0.0 or lines is None or rate is None:
+        return seen
+    rows = seen.signal.shape[-2]
+    time_s = (np.arange(rows) - (rows - lines) // 2) / rate
+    output = backend.xp.asarray(drifted_output(scene.source.drift_share_per_s, time_s)[:, None], dtype=np.float32)
+    return replace(seen, signal=seen.signal * output, variance=seen.variance * output)
+
+
+def absorb_spot(scene: Scene, view: View, weights: BeamWeights, backend: Backend) -> Absorbed:
     """Mean over the points of the focal spot; each pixel is seen from all of them."""
     views = source_views(scene, view)
     if len(views) == 1:
@@ -115,7 +168,8 @@ def absorb_from(scene: Scene, view: View, weights: BeamWeights, backend: Backend
         return Absorbed(*mean_of_parts(found, n, backend), rays_per_pixel=float(n * n))
     coarse = expected_signal(scene, view, weights, backend)
     open_kev = float(weights.signal_kev.sum()) * view.middle_share
-    crossed = crossed_pixels(scene, view, coarse[0], coarse[2], open_kev, backend)
+    total = coarse[0] if coarse[0].ndim == 2 else coarse[0].sum(axis=0)
+    crossed = crossed_pixels(scene, view, total, coarse[2], open_kev, backend)
     share = float(crossed.mean(dtype=np.float64))
     if share == 0.0:
         return Absorbed(*coarse, rays_per_pixel=1.0)
@@ -137,7 +191,7 @@ def expected_signal(
 
     Returns
     -------
-    signal, variance : float32 [row, column] keV, keV^2
+    signal, variance : float32 [row, column] or [class, row, column] keV, keV^2
     labels : uint16 [row, column]
     sound : bool [row, column]
     """
@@ -152,7 +206,9 @@ def mean_of_parts(found: tuple[Any, Any, Any, Any], n: int, backend: Backend) ->
     signal, variance, labels, sound = found
     parts = [(j, i) for j in range(n) for i in range(n)]  # one fixed order of addition
     share = np.float32(1.0 / n**2)
-    means = (xp.ascontiguousarray(sum(image[j::n, i::n] for j, i in parts) * share) for image in (signal, variance))
+    means = (
+        xp.ascontiguousarray(sum(image[..., j::n, i::n] for j, i in parts) * share) for image in (signal, variance)
+    )
     all_sound = functools.reduce(operator.and_, (sound[j::n, i::n] for j, i in parts))
     return (*means, xp.ascontiguousarray(labels[n // 2 :: n, n // 2 :: n]), all_sound)
 

@@ -20,6 +20,7 @@ from xsim.mesh import Mesh, MeshBody, split_bodies, surface_of
 from xsim.plausibility import warn_of_place
 from xsim.primitive import Solid
 from xsim.schema import StrictModel
+from xsim.second_exposure import SecondExposure
 from xsim.source import Source
 from xsim.station import Geometry, panel
 from xsim.volume import Volume, VolumeBody
@@ -27,6 +28,8 @@ from xsim.volume_io import load_volume
 from xsim.whereabouts import Reach, check_whereabouts
 
 __all__ = ["Body", "Scene"]
+
+OTHER_SESSION = 1 << 20  # of the correction frames of a second exposure: none that a file can name
 
 
 class Scene(StrictModel):
@@ -38,6 +41,7 @@ class Scene(StrictModel):
     detector: Detector
     body: Annotated[tuple[Body, ...], Field(max_length=MOST_BODIES)] = ()
     defect: tuple[Defect[Body], ...] = ()
+    second_exposure: SecondExposure | None = None
     _directory: Path = PrivateAttr(default=Path())
     _checked: bool = PrivateAttr(default=False)
     _memo: dict[str, Any] = PrivateAttr(default_factory=dict)
@@ -76,7 +80,42 @@ class Scene(StrictModel):
     def _spot_of_a_cone_beam(self) -> Scene:
         if self.source.has_focal_spot and self.geometry.beam == "parallel":
             raise ValueError("a parallel beam has no focal spot (its source is far away) leave focal_spot out")
+        if self.source.heel and self.geometry.beam == "parallel":
+            raise ValueError("a parallel beam has no heel effect (its source is far away) leave heel out")
+        if self.source.drift_share_per_s and self.acquisition.lines is None:
+            raise ValueError("drift_share_per_s is seen along a line scan (a panel takes one exposure) leave it out")
         return self
+
+    @model_validator(mode="after")
+    def _a_camera_is_corrected(self) -> Scene:
+        run = self.acquisition
+        if self.detector.response == "ideal" and (run.state != "raw" or run.frames > 1):
+            what = f'state = "{run.state}"' if run.state != "raw" else f"frames = {run.frames}"
+            raise ValueError(f"an ideal response has no electronics to correct ({what}) leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _one_other_image(self) -> Scene:
+        if self.second_exposure is not None:
+            if self.detector.second_layer is not None:
+                raise ValueError("both second_layer and second_exposure given (an image has one other) keep one")
+            self.second_exposure.source(self.source)
+            self.second_exposure.acquisition(self.acquisition)
+        return self
+
+    @property
+    def second(self) -> Scene | None:
+        """The scene of the other image of dual energy, of a second layer or exposure; None where there is one image."""
+        layer, other, camera = self.detector.behind, self.second_exposure, self.detector
+        if layer is not None:
+            return self.model_copy(update={"detector": layer})
+        if other is None:
+            return None
+        ways = camera.correction.model_copy(update={"session": camera.correction.session + OTHER_SESSION})
+        return self.model_copy(update={
+            "source": other.source(self.source), "acquisition": other.acquisition(self.acquisition),
+            "detector": camera.model_copy(update={"correction": ways}), "second_exposure": None,
+        })  # fmt: skip
 
     @property
     def memo(self) -> dict[str, Any]:
@@ -95,6 +134,17 @@ class Scene(StrictModel):
         if belt is not None:
             return line_scan(self.geometry, camera.columns, camera.pitch_mm, belt)
         return panel(self.geometry, camera.rows, camera.columns, camera.pitch_mm)
+
+    @property
+    def edges_kev(self) -> list[float]:
+        """K and L edges of everything in the beam: bodies, filters, what covers the screen, the screen."""
+        specs: list[Any] = [spec for body in self.bodies for spec in body.materials()]
+        sheets = (*self.source.inherent_filters, *self.source.filters, *self.detector.filters)
+        specs += [sheet.material for sheet in sheets]
+        if self.detector.response != "ideal":
+            specs.append(self.detector.scintillator.material)
+        found = (material.edges_kev(spec, material.LOWEST_KEV, material.HIGHEST_KEV) for spec in specs)
+        return sorted({edge for edges in found for edge in edges})
 
     @property
     def belt(self) -> Belt | None:
@@ -166,8 +216,9 @@ class Scene(StrictModel):
         """
         if self._checked:
             return
-        self.source.photons()
-        material.resolve(self.detector.scintillator.material)
+        for scene in filter(None, (self, self.second)):
+            scene.source.photons().filtered(scene.detector.sheets)
+            material.resolve(scene.detector.scintillator.material)
         for index, body in enumerate(self.bodies):
             for spec in body.materials():
                 material.resolve(spec)

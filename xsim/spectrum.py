@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ from xsim.errors import SpectrumError, nearest_names
 from xsim.kerma import air_kerma_ugy
 from xsim.material import HIGHEST_KEV, LOWEST_KEV, Spec, attenuation
 
-__all__ = ["Spectrum", "monoenergetic", "read_spectrum", "tube_spectrum"]
+__all__ = ["Spectrum", "emission_of", "emitted", "monoenergetic", "read_spectrum", "tube_spectrum"]
 
 Floats = NDArray[np.float64]
 
@@ -89,6 +89,15 @@ class Spectrum:
         """Air kerma at 1 m, microgray per mAs, in vacuum (mu_en/rho of NIST for dry air)."""
         return float(air_kerma_ugy(self.energy_kev) @ self.photons_per_bin)
 
+    def scaled(self, factor: float) -> Spectrum:
+        """The spectrum with ``factor`` times the photons."""
+        return self if factor == 1.0 else Spectrum(self.energy_kev, factor * self.photons, self.bin_width_kev)
+
+    def energy_share_at(self, energy_kev: float) -> float:
+        """Share of the beam's energy in the bin that holds ``energy_kev``; 0 where none does."""
+        flow = self.photons_per_bin * self.energy_kev
+        return float(flow[np.abs(self.energy_kev - energy_kev) < 0.5 * self.bin_width_kev].sum() / flow.sum())
+
     def filtered(self, filters: Iterable[tuple[Spec, float]]) -> Spectrum:
         """The spectrum behind sheets of (material, thickness in mm), in any order.
 
@@ -139,14 +148,13 @@ def tube_spectrum(
 ) -> Spectrum:
     """Spectrum of a tube with a reflection target, on the central ray, behind ``filters``.
 
-    Bins of 1 keV from 1 keV, the last one ending at the voltage.
+    Bins of 1 keV from 1 keV, the last one ending at the voltage. ``xsim.source.Source`` has what else a tube may have.
 
     Parameters
     ----------
     voltage_kv : float
-        Constant potential, 10-500 kV for W; other targets, through spekpy, 10-50 kV.
+        Constant potential: W 10-500 kV; Cr, Cu, Mo, Rh, Ag, Au 10-50 kV.
     target : str
-        W; with ``model="spekpy"`` also Cr, Cu, Mo, Rh, Ag, Au.
     anode_angle_deg : float
         Between target surface and central ray; 6-30 in the grid.
     filters : iterable of (material, thickness in mm)
@@ -168,16 +176,22 @@ def tube_spectrum(
     """
     voltage_kv = _number(voltage_kv, "voltage_kv")
     anode_angle_deg = _number(anode_angle_deg, "anode_angle_deg")
+    return emitted(emission_of(voltage_kv, target, anode_angle_deg, model)).filtered(filters)
+
+
+def emission_of(voltage_kv: float, target: str, anode_angle_deg: float, model: str) -> tube.Emission:
+    """Bare reflection target by one of the models."""
     if model not in MODELS:
         raise SpectrumError(f"unknown spectrum model {model!r} (known: {', '.join(MODELS)})")
-    if model == "grid" and target != "W":
-        raise SpectrumError(f"target {target!r} (the grid holds W) use model = 'spekpy' or a spectrum table")
     if model == "grid":
-        emission = tube.emission_from_grid(voltage_kv, anode_angle_deg)
-    else:
-        emission = tube_cache.emission_from_spekpy(voltage_kv, target, anode_angle_deg)
-    energy, width, photons = emission.spectrum()
-    return Spectrum(energy, photons, width).filtered(filters)
+        return tube.emission_from_grid(voltage_kv, anode_angle_deg, target)
+    return tube_cache.emission_from_spekpy(voltage_kv, target, anode_angle_deg)
+
+
+def emitted(emission: tube.Emission, borders_kev: Sequence[float] = ()) -> Spectrum:
+    """Spectrum of an emission, bins cut at ``borders_kev``."""
+    energy, width, photons = emission.spectrum(borders_kev)
+    return Spectrum(energy, photons, width)
 
 
 def monoenergetic(energy_kev: float, photons_per_mm2_mas: float = 1.0e6) -> Spectrum:
