@@ -18,7 +18,6 @@ from station import station
 
 from xsim import simulate
 from xsim.radiograph import expose
-from xsim.screen import Scintillator
 
 FILE = json.loads((Path(__file__).parent / "data" / "ctsimu_sw1_al.json").read_text())
 STEPS_MM = FILE["al_thickness_mm"]
@@ -91,7 +90,6 @@ def test_the_tube_on_caesium_iodide():
     assert -0.07 < error[0] < 0.0
 
 
-@pytest.mark.skipif("model" not in Scintillator.model_fields, reason="screens have one class")
 def test_the_tube_on_caesium_iodide_that_lets_fluorescence_go():
     """The ratio within 3 % on steps 4 to 9, 6 % on 1 to 3, with the energy that a quantum leaves in depth classes."""
     error = error_on_caesium_iodide(model="cascade")
