@@ -1,6 +1,6 @@
 """Time of the detector stage, X-rays to grey values, of a 512 x 512 frame: one depth class and four.
 
-    python benchmarks/detector.py [--backend cpu] [--repeats 21] [--save]
+    python benchmarks/detector.py [--backend cpu] [--repeats 41] [--save]
 
 The stage is what each further frame of a scene costs: quanta drawn, light spread, read-out. Beside it the draws, the
 multiply-adds of the spread and the bytes that must move, and the floor that they make on this machine (as in
@@ -39,7 +39,7 @@ CASES: dict[str, dict[str, Any]] = {
 def main() -> int:
     parser = xsim.CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backend", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--repeats", type=int, default=21)
+    parser.add_argument("--repeats", type=int, default=41)
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/detector-MACHINE.json")
     parser.set_defaults(run=run)
     return xsim.run_command(parser.prog, parser.parse_args())
