@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import norm
 
 import xsim
+from xsim.camera_figures import measured_transfer
 from xsim.camera_file import preset_names
 from xsim.cameras import named_camera
 from xsim.errors import SceneError
@@ -87,6 +88,43 @@ def test_a_users_own_file_has_the_same_schema(tmp_path):
     assert mine.sourced() == {"data sheet": 1, "literature": 0, "placeholder": 0, "not said": 4}
     with pytest.raises(SceneError, match=r"typical"):
         mine.open_beam()
+
+
+def test_fields_beside_a_preset_override_it_at_any_depth(tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        'preset = "sandwich-like-dual-energy-800um"\n[second_layer.scintillator]\nlight_loss = 0.1\n'
+    )
+    mine, other = named_camera("mine.toml", tmp_path).detector, named_camera("sandwich-like-dual-energy-800um").detector
+    assert mine.second_layer.scintillator.light_loss == 0.1
+    assert mine.second_layer.sensor == other.second_layer.sensor
+    scene = xsim.scene_from_dict(
+        {
+            "source": {"voltage_kv": 80.0},
+            "acquisition": {"belt_speed_m_s": 0.2, "line_rate_hz": 500.0, "lines": 8},
+            "detector": {"preset": "mine.toml", "columns": 16, "scintillator": {"material": {"name": "CdWO4"}}},
+        },
+        tmp_path,
+    )
+    assert scene.detector.scintillator.material == {"name": "CdWO4"}
+    assert scene.detector.second_layer == mine.second_layer
+
+
+def test_a_file_that_names_itself_is_told(tmp_path):
+    (tmp_path / "mine.toml").write_text('preset = "mine.toml"\n')
+    with pytest.raises(SceneError, match="may name itself"):
+        named_camera("mine.toml", tmp_path)
+
+
+@pytest.mark.parametrize("dose", ["target_gv = 0.6", "quanta_per_pixel = 3000.0"])
+@pytest.mark.parametrize("name", ["dexela-2923-like", "c14300-like"])
+def test_a_typical_exposure_may_be_a_dose(tmp_path, dose, name):
+    belt = "belt_speed_m_s = 0.2\nline_rate_hz = 1000.0\nlines = 64\n" if name.startswith("c") else ""
+    (tmp_path / "mine.toml").write_text(
+        f'preset = "{name}"\n[about.typical.source]\nvoltage_kv = 80\ncurrent_ma = 5.0\n'
+        f"[about.typical.geometry]\nsod_mm = 500.0\nsdd_mm = 1000.0\n[about.typical.acquisition]\n{belt}{dose}\n"
+    )
+    transfer = measured_transfer(named_camera("mine.toml", tmp_path))
+    assert transfer.slope_adu > 0
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,29 @@ def test_quanta_of_neighbouring_lines_stay_independent(backend: Backend) -> None
     assert abs(found) < 4 / np.sqrt(noise.size)
 
 
+@pytest.mark.parametrize("stages", [1, 3, 10, 20])
+def test_stages_average_the_ripple_of_the_tube(backend: Backend, stages: int) -> None:
+    """By |sin(pi N t) / (N sin(pi t))|, t ripples a line: nothing is left of whole periods."""
+    ripple = {"tube_ripple_share": 0.05, "tube_ripple_hz": 100.0, "line_rate_hz": 1000.0, "lines": 400}
+    exposure = expose(scan(belt=ripple, columns=16, sensor={"tdi_stages": stages}, response="ideal"), backend)
+    light = np.asarray(exposure.take_light(1, 0, 1), np.float64).mean(axis=1)
+    t = 0.1
+    wanted = 0.05 * abs(np.sin(np.pi * stages * t) / (stages * np.sin(np.pi * t))) * np.sinc(t)
+    quanta = light.std() if wanted < 1e-9 else 0.0
+    assert light.std() / light.mean() == pytest.approx(wanted, abs=2e-3 + quanta / light.mean())
+    assert quanta / light.mean() < 5e-3
+
+
+def test_both_layers_see_one_ripple(backend: Backend) -> None:
+    """Whatever their lags: lines are counted from the image's first."""
+    layer = {"scintillator": {"material": "CsI", "areal_density_mg_cm2": 400.0, "lag": [[0.001, 3.0]]}}
+    ripple = {"tube_ripple_share": 0.1, "tube_ripple_hz": 130.0, "line_rate_hz": 1000.0, "lines": 300}
+    exposure = expose(scan(belt=ripple, columns=64, second_layer=layer), backend)
+    assert exposure.second is not None
+    rows = [np.asarray(each.images(1, 0)["noisy"], np.float64).mean(axis=1) for each in (exposure, exposure.second)]
+    assert np.corrcoef(rows)[0, 1] > 0.99
+
+
 def test_ripple_of_the_tube_is_noise_that_the_pixels_of_a_line_share(backend: Backend) -> None:
     """2 % at 300 Hz and 2500 lines a second, seen over a line: 2 % sinc(0.12) of the mean, r = cos(2 pi 0.12 k) over k
     lines, the phase another in each frame, whose mean is expected; 5 %, 60 frames."""

@@ -92,7 +92,8 @@ def camera_figures(camera: NamedCamera) -> CameraFigures:
     scene = camera.open_beam(16, 16)
     exposure = expose(scene, "cpu")
     facts, sensor = exposure.derived, camera.detector.sensor
-    theory = screen_theory(scene.detector, beam_of(scene), quanta_per_mm2(scene, exposure.mas))
+    arriving, dark_e = quanta_per_mm2(scene, exposure.mas), float(facts.get("dark_e") or 0.0)
+    theory = screen_theory(scene.detector, beam_of(scene), arriving, dark_e=dark_e)
     mean_adu = float(exposure.mean_light.mean()) * sensor.gain_adu_per_kev
     black = float(facts["offset_adu"])
     variance = float(facts["a_pixel_adu"]) * (mean_adu + black) + float(facts["b_adu2"])
@@ -134,8 +135,9 @@ def measured_transfer(camera: NamedCamera, seed: int = 1) -> PhotonTransfer:
     """
     share = camera_figures(camera).open_share
     scene = camera.open_beam(SIZE, SIZE)
-    time_s, mas = scene.acquisition.exposure_s or 1.0, expose(scene, "cpu").mas
-    run = camera.open_beam(SIZE, SIZE, exposure_s=time_s) if scene.acquisition.exposure_s is None else scene
+    acquisition, mas = scene.acquisition, expose(scene, "cpu").mas
+    time_s = acquisition.exposure_s or 1.0 / (acquisition.line_rate_hz or 1.0)
+    run = scene if acquisition.exposure_s else camera.open_beam(SIZE, SIZE, exposure_s=time_s)
     levels = []
     for number, level in enumerate(LEVELS):
         current_ma = level / share * mas / (time_s * scene.detector.sensor.tdi_stages)

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from xsim.errors import nearest_names
 
-__all__ = ["PROVENANCE", "numbers_of", "preset_names", "read_camera_file"]
+__all__ = ["PROVENANCE", "numbers_of", "overridden", "preset_names", "read_camera_file"]
 
 #: What the source of a number begins with.
 PROVENANCE: Final = ("data sheet", "literature", "placeholder")
+DEEPEST: Final = 8  # presets of presets
 
 
 def preset_names() -> list[str]:
@@ -25,8 +26,10 @@ def preset_names() -> list[str]:
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
 
 
-def read_camera_file(name: str, directory: Path = Path()) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_camera_file(name: str, directory: Path = Path(), depth: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fields of the detector, and those of ``[about]``.
+
+    A file may itself begin with a ``preset`` that its fields override.
 
     Parameters
     ----------
@@ -34,22 +37,39 @@ def read_camera_file(name: str, directory: Path = Path()) -> tuple[dict[str, Any
         Of a shipped camera, or a file that ends in ``.toml``.
     directory : path
         That a relative file name is relative to.
+    depth : int
+        Files that name this one.
 
     Raises
     ------
     ValueError
-        There is none, or it does not parse. One line.
+        There is none, it does not parse, or files name each other without end. One line.
 
     """
     if not name.endswith(".toml"):
         return split(_preset_text(name), name)
     file = directory / name
+    if depth > DEEPEST:
+        raise ValueError(f"camera file {file} is the preset of too many others (a file may name itself) name another")
     try:
-        return split(file.read_text(encoding="utf-8"), str(file))
+        fields, about = split(file.read_text(encoding="utf-8"), str(file))
     except OSError as error:
         raise ValueError(f"camera file {file} not read ({error.strerror}) check the path") from None
     except UnicodeDecodeError:
         raise ValueError(f"camera file {file} is no TOML (not UTF-8) check the path") from None
+    below = fields.pop("preset", None)
+    if isinstance(below, str):
+        fields = overridden(read_camera_file(below, file.parent, depth + 1)[0], fields)
+    return fields, about
+
+
+def overridden(fields: dict[str, Any], by: dict[str, Any]) -> dict[str, Any]:
+    """Fields of nested tables with those of ``by`` in place of the same ones; a material is taken whole."""
+    merged = dict(fields)
+    for key, value in by.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict) and key != "material"
+        merged[key] = overridden(merged[key], value) if both else value
+    return merged
 
 
 def split(text: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:

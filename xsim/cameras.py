@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
-from xsim.acquisition import Acquisition
+from xsim.acquisition import EXPOSURES, Acquisition
 from xsim.camera_file import PROVENANCE, numbers_of, preset_names, read_camera_file
 from xsim.detector import Detector
 from xsim.errors import SceneError
@@ -112,7 +112,10 @@ class NamedCamera:
         typical = self.about.typical
         if typical is None:
             raise SceneError(f"camera {self.name} names no typical exposure (there is no [about.typical]) add one")
-        run = typical.acquisition.model_dump(exclude_none=True, exclude_defaults=True) | acquisition
+        run = typical.acquisition.model_dump(exclude_none=True, exclude_defaults=True)
+        if any(name in acquisition for name in EXPOSURES):
+            run = {name: value for name, value in run.items() if name not in EXPOSURES}
+        run |= acquisition
         small = {"rows": rows, "columns": columns}
         if self.detector.kind == "line_scan":
             run, small = run | {"lines": rows}, {"rows": 1, "columns": columns}

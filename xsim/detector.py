@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, model_validator
 
 from xsim import material
-from xsim.camera_file import preset_names, read_camera_file
+from xsim.camera_file import overridden, preset_names, read_camera_file
 from xsim.electronics import Correction, Sensor
 from xsim.schema import Positive, StrictModel
 from xsim.screen import Scintillator
@@ -61,10 +61,8 @@ class Detector(StrictModel):
         if not isinstance(data, dict):
             return data
         directory = (info.context or {}).get("directory", Path())
-        merged = read_camera_file(data["preset"], directory)[0] if isinstance(data.get("preset"), str) else {}
-        for key, value in data.items():
-            both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-            merged[key] = {**merged[key], **value} if both else value
+        named = isinstance(data.get("preset"), str)
+        merged = overridden(read_camera_file(data["preset"], directory)[0] if named else {}, data)
         return {"rows": 1, **merged} if merged.get("kind") == "line_scan" else merged
 
     @model_validator(mode="after")

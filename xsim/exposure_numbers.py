@@ -9,7 +9,6 @@ import numpy as np
 from xsim.absorption import BeamWeights
 from xsim.body_table import describe_bodies
 from xsim.camera import Camera
-from xsim.light_lag import lag_noise
 from xsim.light_spread import LightSpread
 from xsim.sampling import Absorbed, describe_rays
 from xsim.scene import Scene
@@ -40,7 +39,7 @@ def derived_numbers(
     squares = spread.sum_squares(seconds)
     counted = scene.detector.scintillator.light_photons_per_kev if scene.detector.response != "ideal" else None
     gain, offset = readout.gain_adu_per_kev, readout.offset_adu
-    late = lag_noise(spread.lag, scene.acquisition.frames)
+    late = 1.0 if spread.lag is None else spread.lag.noise(None if spread.is_line else scene.acquisition.frames)
     slope = gain * weight_kev * squares * late + (gain / counted if counted else 0.0)
     rounding = readout.step**2 / 12.0
     return {

@@ -10,7 +10,7 @@ import numpy as np
 
 from xsim.detector import Detector
 from xsim.errors import SceneError
-from xsim.light_lag import lag_weights
+from xsim.light_lag import Lag, lag_of
 from xsim.screen import Scintillator
 
 __all__ = ["LightSpread", "class_distances", "gaussians_of", "light_kernel", "light_spread", "transfer"]
@@ -41,21 +41,21 @@ class LightSpread:
         Beyond which a class's kernel is nought.
     glare : float32 [2 g + 1] or None
         Glare along a row or column, the square of its sum the share of glare.
-    lag : float64 [period] or None
-        Share of the light by how many frames ago, of a line camera by how many lines ago, its quanta came.
+    lag : Lag or None
+        From frame to frame, of a line camera from line to line.
     is_line : bool
     """
 
     kernels: np.ndarray
     radii: np.ndarray
     glare: np.ndarray | None = None
-    lag: np.ndarray | None = None
+    lag: Lag | None = None
     is_line: bool = False
 
     @property
     def late_lines(self) -> int:
         """Lines before the first one that shine into it."""
-        return len(self.lag) - 1 if self.is_line and self.lag is not None else 0
+        return self.lag.lines if self.is_line and self.lag is not None else 0
 
     @property
     def margin(self) -> tuple[int, int]:
@@ -115,7 +115,7 @@ def light_spread(detector: Detector, period_s: float | None = None) -> LightSpre
     radii = np.array([kernel.shape[1] // 2 for kernel in kernels], np.int32)
     widest = np.zeros(kernels[int(radii.argmax())].shape, np.float32)
     stack = np.stack([add_centred(widest, kernel) for kernel in kernels])
-    lag = None if period_s is None else lag_weights(screen, period_s)
+    lag = None if period_s is None else lag_of(screen, period_s)
     wide = None if glare is None or line else np.asarray(np.sqrt(screen.glare_share) * glare, np.float32)
     return LightSpread(stack, radii, wide, lag, line)
 

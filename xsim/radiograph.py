@@ -148,7 +148,9 @@ class Exposure:
     def take_light(self, seed: int, frame: int, tube_seed: int) -> Any:
         """Light of one exposure after its spread, float32 [row, column] keV; the tube ripples by a seed of its own."""
         signal, variance = self.signal, self.variance
-        ripple = ripple_factors(self.scene.acquisition, signal.shape[-2], tube_seed, frame, self.backend)
+        above, run, stages = self.spread.margin[0], self.scene.acquisition, self.scene.detector.sensor.tdi_stages
+        lines = range(-above, signal.shape[-2] - above)
+        ripple = ripple_factors(run, stages, lines, tube_seed, frame, self.backend)
         if ripple is not None:
             signal, variance = signal * ripple, variance * ripple
         return take_light(signal, variance, self.scene.detector, self.spread, seed, frame, self.backend)

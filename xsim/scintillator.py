@@ -161,8 +161,9 @@ def take_light(
     """
     drawn = draw_light(signal, variance, seed, frame, backend)
     if spread.lag is not None and not spread.is_line:
-        drawn = np.float32(spread.lag[0]) * drawn
-        for ago, share in enumerate(spread.lag[1:], 1):  # one fixed order of addition
+        weights = spread.lag.frames
+        drawn = np.float32(weights[0]) * drawn + np.float32(1.0 - weights.sum()) * signal
+        for ago, share in enumerate(weights[1:], 1):  # one fixed order of addition
             drawn += np.float32(share) * draw_light(signal, variance, seed, (frame - ago) % 2**32, backend)
     light = spread_light(drawn, spread, backend)
     counted = detector.scintillator.light_photons_per_kev
@@ -209,7 +210,7 @@ def spread_light(light: Any, spread: LightSpread | np.ndarray, backend: Backend)
             "spread_along", items, light=light, weights=xp.asarray(spread.kernels), spread=found, plane=light[0].size,
             rows=rows, columns=columns, radius=beside, stride=light.shape[2], step=1, classes=classes,
         )  # fmt: skip
-        return delayed(found, spread) if spread.late_lines else found
+        return found if spread.lag is None or not spread.is_line else spread.lag.along(found, spread.late_lines)
     radius, common = width // 2, {"radii": xp.asarray(spread.radii), "rows": rows, "columns": columns, "margin": beside}
     common |= {"light": light, "spread": found, "radius": radius, "classes": classes}
     if classes > 1 and radius <= FOLD_PX:
@@ -220,16 +221,6 @@ def spread_light(light: Any, spread: LightSpread | np.ndarray, backend: Backend)
     if spread.glare is None:
         return found
     return found + spread_glare(light, spread, backend)
-
-
-def delayed(lines: Any, spread: LightSpread) -> Any:
-    """Lines with the light of those before, float32 [row - 2 late, column]; those after the last are not needed."""
-    assert spread.lag is not None
-    late, rows = spread.late_lines, len(lines) - 2 * spread.late_lines
-    total = np.float32(spread.lag[0]) * lines[late : late + rows]
-    for ago, share in enumerate(spread.lag[1:], 1):  # one fixed order of addition
-        total += np.float32(share) * lines[late - ago : late - ago + rows]
-    return total
 
 
 def spread_glare(light: Any, spread: LightSpread, backend: Backend) -> Any:

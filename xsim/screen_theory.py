@@ -73,7 +73,11 @@ class ScreenTheory:
 
 
 def screen_theory(
-    detector: Detector, spectrum: Spectrum, quanta_per_mm2: float = 1e5, frequency_per_mm: np.ndarray | None = None
+    detector: Detector,
+    spectrum: Spectrum,
+    quanta_per_mm2: float = 1e5,
+    frequency_per_mm: np.ndarray | None = None,
+    dark_e: float = 0.0,
 ) -> ScreenTheory:
     """Theory of a detector in an open beam.
 
@@ -86,6 +90,8 @@ def screen_theory(
         Photons that arrive. Without light counted (``light_photons_per_kev``) and read noise the DQE does not know it.
     frequency_per_mm : float64 [frequency], optional
         By default 65 from 0 to the Nyquist frequency, 1 / (2 pitch).
+    dark_e : float
+        Electrons of dark current that a pixel collects. Noise that rows or columns share, and lag, are left out.
 
     Raises
     ------
@@ -103,7 +109,7 @@ def screen_theory(
     m0, m1, m2 = float(absorption @ part), first @ part, second @ part
     pixel_quanta = quanta_per_mm2 * pitch**2
     mean = pixel_quanta * float(m1.sum())
-    variance = pixel_quanta * (m2 @ class_transfer(detector, frequency) ** 2) + white_noise(detector, mean)
+    variance = pixel_quanta * (m2 @ class_transfer(detector, frequency) ** 2) + white_noise(detector, mean, dark_e)
     nps = variance * pitch**2
     mtf = presampled_mtf(detector, frequency, m1)
     return ScreenTheory(
@@ -137,11 +143,12 @@ def class_transfer(detector: Detector, frequency_per_mm: np.ndarray) -> np.ndarr
     return np.asarray(lines @ np.cos(2 * np.pi * np.outer(at, frequency_per_mm)))
 
 
-def white_noise(detector: Detector, mean_kev: float) -> float:
-    """Variance that a pixel has of its own: counted light or electrons, read noise and rounding [keV^2]."""
+def white_noise(detector: Detector, mean_kev: float, dark_e: float = 0.0) -> float:
+    """Variance that a pixel has of its own: counted light, or electrons and dark ones, read noise, rounding [keV^2]."""
     if detector.response == "ideal":
         return 0.0
     sensor, counted = detector.sensor, detector.scintillator.light_photons_per_kev
     counted = sensor.charge_per_kev if sensor.has_electrons else counted
     electronics = (sensor.read_noise_adu**2 + 1 / 12) / sensor.gain_adu_per_kev**2
-    return electronics + (mean_kev / counted if counted else 0.0)
+    dark = dark_e / sensor.charge_per_kev**2 if sensor.has_electrons else 0.0
+    return electronics + dark + (mean_kev / counted if counted else 0.0)

@@ -156,10 +156,11 @@ def travel_of(geometry: Geometry, acquisition: Acquisition, detector: Detector) 
     return Travel(samples, exposed, stages, mismatch if stages > 1 else 0.0, acquisition.line_jitter_share)
 
 
-def ripple_factors(acquisition: Acquisition, rows: int, seed: int, frame: int, backend: Backend) -> Any:
+def ripple_factors(acquisition: Acquisition, stages: int, rows: range, seed: int, frame: int, backend: Backend) -> Any:
     """Share of the mean that the tube gives in each line of a frame, float32 [row, 1]; None without ripple.
 
-    A sine of random phase, its mean over a line's exposure: correlated noise that the pixels of a line have in common.
+    A sine of random phase, its mean over a line's exposure and over the lines that the stages see one after the other:
+    correlated noise that the pixels of a line have in common. ``rows``: numbers of the lines, 0 the image's first.
     """
     if acquisition.tube_ripple_share == 0.0 or acquisition.line_rate_hz is None:
         return None
@@ -169,6 +170,7 @@ def ripple_factors(acquisition: Acquisition, rows: int, seed: int, frame: int, b
     phase = 2 * math.pi * (int(backend.to_numpy(words)[0, 0]) + 0.5) / 2**32
     turns = acquisition.tube_ripple_hz / acquisition.line_rate_hz
     exposed = 1.0 if acquisition.exposure_s is None else acquisition.exposure_s * acquisition.line_rate_hz
-    height = math.sqrt(2.0) * acquisition.tube_ripple_share * float(np.sinc(turns * exposed))
-    waves = [1.0 + height * math.sin(2 * math.pi * turns * row + phase) for row in range(rows)]
+    steps = np.exp(2j * math.pi * turns * np.arange(stages))
+    height = math.sqrt(2.0) * acquisition.tube_ripple_share * float(np.sinc(turns * exposed) * np.abs(steps.mean()))
+    waves = [1.0 + height * math.sin(2 * math.pi * turns * row + phase) for row in rows]
     return xp.asarray(np.array(waves, np.float32)[:, None])

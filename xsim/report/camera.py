@@ -36,7 +36,8 @@ def camera_page(camera: NamedCamera, figures: CameraFigures) -> str:
     page.tiles([Tile(name, value) for name, value in figures.table()])
     page.heading("At its typical exposure")
     page.paragraph(
-        "Curves are theory unless they say that they were measured from simulated frames. Fixed pattern is left out."
+        "Curves are theory unless they say that they were measured from simulated frames. Theory leaves out fixed "
+        "pattern, noise that rows or columns share, and lag."
     )
     plots = camera_plots(camera, figures)
     page.pictures("", [Picture(figure_png(plot, 110), text, text) for text, plot in plots.items()], 24.0)
@@ -53,7 +54,7 @@ def camera_plots(camera: NamedCamera, figures: CameraFigures) -> dict[str, Figur
     return {
         "Modulation transfer: light and aperture of the pixel, along the rows.": mtf_plot(figures),
         "Noise power over the signal squared: theory, and measured from simulated frames.": nps_plot(figures, power),
-        "Detective quantum efficiency at the typical exposure, electronics included.": dqe_plot(figures),
+        "Detective quantum efficiency at the typical exposure, noise of pixels included.": dqe_plot(figures),
         "Photon transfer of simulated frames, and the line fitted to it.": transfer_plot(transfer, black),
         "Of a photon that arrives: chance to leave energy, and Swank factor of what it leaves.": response_plot(figures),
         "Light of a photon that arrives, in keV at the sensor's side of the screen.": light_plot(figures),
