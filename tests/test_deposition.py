@@ -140,7 +140,7 @@ def test_other_screens_are_computed_once_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One table a screen; a second look reads the file; a broken file is made again."""
-    monkeypatch.setattr(deposition, "cache_directory", lambda: tmp_path / "spectra")
+    monkeypatch.setattr(deposition, "cache_directory", lambda kind: tmp_path / kind)
     runs = []
 
     def tabulate(substance: material.Material, areal_mg_cm2: float) -> Deposition:

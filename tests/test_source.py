@@ -105,7 +105,7 @@ def test_each_grid_rises_with_voltage_and_angle(target):
 def test_other_grids_are_spekpy_between_their_nodes(target, tmp_path, monkeypatch):
     """What the docstring of ``xsim.tube`` says of the error above 25 kV."""
     pytest.importorskip("spekpy")
-    monkeypatch.setattr(tube_cache, "cache_directory", lambda: tmp_path)
+    monkeypatch.setattr(tube_cache, "cache_directory", lambda kind: tmp_path)
     filters = [("Be", 0.8), ("Al", 0.5)]
     direct = tube_spectrum(33.0, target, 11.0, filters, model="spekpy")
     grid = tube_spectrum(33.0, target, 11.0, filters)
@@ -116,7 +116,7 @@ def test_other_grids_are_spekpy_between_their_nodes(target, tmp_path, monkeypatc
 
 def test_a_transmission_target_comes_from_spekpy_once(tmp_path, monkeypatch):
     pytest.importorskip("spekpy")
-    monkeypatch.setattr(tube_cache, "cache_directory", lambda: tmp_path)
+    monkeypatch.setattr(tube_cache, "cache_directory", lambda kind: tmp_path)
     bare_tube.cache_clear()
     thin = tube(voltage_kv=60.0, target_type="transmission", target_thickness_um=5.0)
     beam = thin.photons()

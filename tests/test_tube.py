@@ -100,7 +100,7 @@ def test_without_spekpy_the_extra_is_named(monkeypatch):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(tube_cache, "cache_directory", lambda: tmp_path / "spectra")
+    monkeypatch.setattr(tube_cache, "cache_directory", lambda kind: tmp_path / "spectra")
     return tmp_path / "spectra"
 
 
@@ -131,7 +131,7 @@ def test_the_cache_gives_back_the_same_and_survives_damage(spekpy, cache, monkey
     monkeypatch.setattr(tube_cache, "run_spekpy", None)  # a second run would fail
     np.testing.assert_array_equal(tube_spectrum(20, "Cu", model="spekpy").photons, first.photons)
     monkeypatch.undo()
-    monkeypatch.setattr(tube_cache, "cache_directory", lambda: cache)
+    monkeypatch.setattr(tube_cache, "cache_directory", lambda kind: cache)
     stored.write_bytes(b"PK half a file")
     np.testing.assert_array_equal(tube_spectrum(20, "Cu", model="spekpy").photons, first.photons)
     tube_spectrum(20, "Cu", anode_angle_deg=15, model="spekpy")
@@ -140,5 +140,5 @@ def test_the_cache_gives_back_the_same_and_survives_damage(spekpy, cache, monkey
 
 def test_a_cache_that_cannot_be_written_costs_only_time(spekpy, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(tube_cache, "cache_directory", lambda: tmp_path / "file" / "spectra")
+    monkeypatch.setattr(tube_cache, "cache_directory", lambda kind: tmp_path / "file" / "spectra")
     assert tube_spectrum(20, "Cu", model="spekpy").fluence > 0

@@ -13,8 +13,6 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from importlib import resources
@@ -24,9 +22,9 @@ from typing import Final
 import numpy as np
 
 from xsim import material
+from xsim.disk_cache import cache_directory, keep
 from xsim.material import Material
 from xsim.slab import EDGE_SIDES, Slab, deposit
-from xsim.tube_cache import cache_directory
 
 __all__ = ["DEPTH_BINS", "SHIPPED", "Deposition", "deposition_of", "screen_key", "tabulate"]
 
@@ -75,7 +73,7 @@ def deposition_of(substance: Material, areal_mg_cm2: float) -> Deposition:
     found = _shipped(key)
     if found is None:
         version = importlib.metadata.version("xraylib")
-        path = cache_directory().parent / "screens" / f"{key}-xraylib-{version}.npz"
+        path = cache_directory("screens") / f"{key}-xraylib-{version}.npz"
         found = _read(path)
         if found is None:
             found = tabulate(substance, areal_mg_cm2)
@@ -135,12 +133,4 @@ def _read(path: Path) -> Deposition | None:
 
 
 def _write(path: Path, table: Deposition) -> None:
-    """Write whole or not at all: other processes may read the same name meanwhile."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, **{name: getattr(table, name) for name in FIELDS})
-        Path(temporary).replace(path)
-    except OSError as error:  # a home that cannot be written costs time, not the result
-        logger.info("screen table is not kept in %s (%s)", path.parent, error)
+    keep(path, lambda stream: np.savez(stream, **{name: getattr(table, name) for name in FIELDS}))

@@ -11,8 +11,6 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -20,10 +18,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from xsim.disk_cache import cache_directory, keep
 from xsim.material import Material
 from xsim.quadrature import MOST, Quadrature, fit_quadrature
 from xsim.resources import VERSION
-from xsim.tube_cache import cache_directory
 
 __all__ = ["kept_quadrature", "quadrature_directory"]
 
@@ -36,7 +34,7 @@ LAYOUT: Final = 1
 
 def quadrature_directory() -> Path:
     """Where fits are kept on this platform."""
-    return cache_directory().parent / "quadrature"
+    return cache_directory("quadrature")
 
 
 def kept_quadrature(energy_kev: Floats, rows: Floats, greatest_path_mm: Mapping[Material, float]) -> Quadrature:
@@ -92,12 +90,4 @@ def _read(path: Path) -> Quadrature | None:
 
 
 def _write(path: Path, fit: Quadrature) -> None:
-    """Write whole or not at all: other processes may read the same name meanwhile."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(fit.to_json(), stream)
-        Path(temporary).replace(path)
-    except OSError as error:  # a home that cannot be written costs time, not the result
-        logger.info("few energies are not kept in %s (%s)", path.parent, error)
+    keep(path, lambda stream: stream.write(json.dumps(fit.to_json()).encode()))

@@ -10,20 +10,18 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import os
-import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from xsim.disk_cache import cache_directory, keep
 from xsim.errors import SpectrumError
 from xsim.tube import Emission, Floats, bin_edges_kev
 from xsim.units import MM2_PER_CM2
 
-__all__ = ["cache_directory", "emission_from_spekpy", "run_spekpy"]
+__all__ = ["emission_from_spekpy", "run_spekpy"]
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +77,7 @@ def emission_from_spekpy(
             "thickness_um": float(thickness_um),
         }
     name = hashlib.sha256(json.dumps(setting, sort_keys=True).encode()).hexdigest()[:32]
-    path = cache_directory() / f"{name}.npz"
+    path = cache_directory("spectra") / f"{name}.npz"
     emission = _read(path, voltage_kv)
     if emission is None:
         emission = run_spekpy(voltage_kv, target, anode_angle_deg, thickness_um)
@@ -116,17 +114,6 @@ def _gather(
     )
 
 
-def cache_directory() -> Path:
-    """Where this platform keeps what can be made again."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "xsim" / "spectra"
-
-
 def _check(voltage_kv: float, target: str, anode_angle_deg: float, thickness_um: float | None) -> None:
     if target not in HIGHEST_KV:
         raise SpectrumError(f"target {target!r} (spekpy models {', '.join(HIGHEST_KV)})")
@@ -161,18 +148,6 @@ def _read(path: Path, voltage_kv: float) -> Emission | None:
 
 
 def _write(path: Path, emission: Emission, setting: str) -> None:
-    """Write whole or not at all: other processes may read the same name meanwhile."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(
-                stream,
-                setting=np.array(setting),
-                continuum=emission.continuum,
-                line_energy_kev=emission.line_energy_kev,
-                line_photons=emission.line_photons,
-            )
-        Path(temporary).replace(path)
-    except OSError as error:  # a home that cannot be written costs time, not the result
-        logger.info("tube spectrum is not kept in %s (%s)", path.parent, error)
+    arrays: dict[str, Any] = {"continuum": emission.continuum, "line_energy_kev": emission.line_energy_kev,
+              "line_photons": emission.line_photons}  # fmt: skip
+    keep(path, lambda stream: np.savez(stream, setting=np.array(setting), **arrays))
