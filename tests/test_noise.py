@@ -107,10 +107,10 @@ def test_neighbours_correlate_by_the_inverse_of_the_kernels_squares(backend: Bac
 
 
 def test_light_keeps_its_noise_power_while_it_spreads(backend: Backend) -> None:
-    """The shipped panel: variance before the blur over variance after it is 1 / sum h^2, within 2 points of 855 %.
+    """The shipped panel: variance before the blur over variance after it is 1 / sum h^2, within 2 points of 798 %.
 
     The draws are white (each lag below five standard errors), and light is conserved: then this ratio less one is the
-    sum of the off-centre autocorrelation, known far better than by summing 841 lags.
+    sum of the off-centre autocorrelation, known far better than by summing 1089 lags.
     """
     exposure = flat(backend, 0.6, (128, 128), sensor={"read_noise_adu": 0.0})
     gain, reach = exposure.derived["gain_adu_per_kev"], 3
