@@ -72,9 +72,11 @@ def write_shard(
         "warnings": len(notes),
         "notes": notes[:MOST_NOTES],
     }
+    samples = [sample for each in made for sample in each.samples]
+    _check_shapes(shard, samples)
     try:
         forget(root, shard)
-        _write_arrays(root, shard, [sample for each in made for sample in each.samples])
+        _write_arrays(root, shard, samples)
         return write_commit(root, shard, facts)
     except OSError as error:
         _clean_up(root, shard)
@@ -94,6 +96,16 @@ def _scenes(
     for scene, group in groupby(pairs, key=lambda pair: pair[0]):
         frames = [frame for _, frame in group]
         yield simulate_scene(corpus, scene, range(frames[0], frames[-1] + 1), backend, tick, beams)
+
+
+def _check_shapes(shard: Shard, samples: list[Sample]) -> None:
+    """Refuse images that the arrays would take in part, or repeated."""
+    wanted = (shard.format.rows, shard.format.columns)
+    for sample in samples:
+        for name in ARRAYS:
+            shape = getattr(sample, name).shape
+            if shape != wanted:
+                raise CorpusError(f"{name} images of {shard.format.name} are {shape}, the store has room for {wanted}")
 
 
 def _write_arrays(root: Path, shard: Shard, samples: list[Sample]) -> None:
