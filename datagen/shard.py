@@ -59,6 +59,7 @@ def write_shard(
     known = corpus if isinstance(corpus, CorpusFile) else load_corpus(corpus)
     root, layout = Path(out), Layout(known)
     shard = layout.shard(number)
+    _check_arrays(root, shard)
     beams = read_beams(read_root(root))
     made = list(_scenes(known, layout, shard, backend, tick, beams))
     backends = {each.backend for each in made}
@@ -96,6 +97,13 @@ def _scenes(
     for scene, group in groupby(pairs, key=lambda pair: pair[0]):
         frames = [frame for _, frame in group]
         yield simulate_scene(corpus, scene, range(frames[0], frames[-1] + 1), backend, tick, beams)
+
+
+def _check_arrays(root: Path, shard: Shard) -> None:
+    """Refuse a store of an earlier version, which lacks an array."""
+    for name in ARRAYS:
+        if not (root / shard.format.name / name / "zarr.json").exists():
+            raise CorpusError(f"{root} has no {name} images (an earlier version made it) generate it anew elsewhere")
 
 
 def _check_shapes(shard: Shard, samples: list[Sample]) -> None:

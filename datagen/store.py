@@ -2,9 +2,9 @@
 
     OUT/                      attributes: what the corpus is
       FORMAT/                 attributes: rows, columns, image state, detector
-        noisy clean noise labels      [sample, row, column]
-        params                        [sample, column], names in the attributes
-        instances                     [sample, body, column], names in the attributes
+        noisy clean noise labels valid        [sample, row, column]
+        params                                [sample, column], names in the attributes
+        instances                             [sample, body, column], names in the attributes
       commits/000000/         attributes: the commit record of shard 0
 
 A shard counts when its commit record is there: see ``datagen.commit``.

@@ -81,7 +81,7 @@ def test_a_line_scan_is_stored_with_all_its_lines(tmp_path):
         scene = draw_scene(known, sample["index"])[0].scene
         image = xsim.simulate(scene, noise_seed(known, sample["index"]), "cpu", threads=1)
         assert image.noisy.shape == (24, 32)
-        for name in ("noisy", "clean", "noise", "labels"):
+        for name in ("noisy", "clean", "noise", "labels", "valid"):
             assert np.array_equal(sample[name], getattr(image, name))
         (ball,) = reader.instances(sample["index"])
         assert ball["row_stop"] - ball["row_first"] == pytest.approx(4 / 0.32, abs=2)
