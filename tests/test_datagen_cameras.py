@@ -136,6 +136,19 @@ def test_an_image_of_another_shape_is_never_stretched(tmp_path, monkeypatch):
     assert datagen.open_corpus(out).commits == before
 
 
+def test_a_store_of_single_lines_is_not_taken_for_complete(tmp_path):
+    """Earlier versions kept one line of each scan."""
+    corpus, out = saved(tmp_path, BELT), tmp_path / "out.zarr"
+    datagen.generate(corpus, out, progress=False)
+    described = out / "generic-linescan-gos-400um-24x32" / "zarr.json"
+    described.write_text(described.read_text().replace('"rows": 24', '"rows": 1'))
+    with pytest.raises(xsim.CorpusError, match=r"images of \(1, 32\), not of \(24, 32\)"):
+        datagen.generate(corpus, out, progress=False)
+    described.parent.rename(out / "generic-linescan-gos-400um-1x32")
+    with pytest.raises(xsim.CorpusError, match="earlier version"):
+        datagen.generate(corpus, out, progress=False)
+
+
 def test_a_camera_file_of_ones_own(tmp_path):
     """It makes the images, and another content of it is another corpus."""
     corpus, out = saved(tmp_path, PANEL), tmp_path / "out.zarr"
