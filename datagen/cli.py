@@ -112,7 +112,7 @@ def _print_format(corpus: Corpus, name: str) -> None:
     if not len(view):
         return
     print(f"  {size / 1e6:.1f} MB in {len(files)} files, {size / len(view) / 1e3:.1f} kB a sample:")
-    for array in ("noisy", "clean", "noise", "labels"):
+    for array in ("noisy", "clean", "noise", "labels", "valid"):
         part = sum(each["bytes"] for file, each in files.items() if Path(file).parts[1] == array)
         print(f"    {array:<8} {part / len(view) / 1e3:9.1f} kB a sample")
     for column in SHOWN:

@@ -162,7 +162,9 @@ class CorpusView:
         -------
         dict
             noisy, clean, noise: float32 [row, column] ADU, noisy == clean + noise exactly; labels: uint16
-            [row, column]; params: dict of the sample's parameters; index: int, its place in the corpus.
+            [row, column]; valid: bool [row, column], False where a pixel is saturated or dead or a mesh faulty, all
+            True of stores made before they held it; params: dict of the sample's parameters; index: int, its place in
+            the corpus.
         """
         row = int(self.rows[i])
         images = self.reader.images(row)
@@ -175,6 +177,7 @@ class CorpusView:
             "clean": clean,
             "noise": noisy - clean,
             "labels": images["labels"].copy(),
+            "valid": images["valid"].astype(bool),
             "params": params,
             "index": index,
         }

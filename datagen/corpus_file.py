@@ -5,11 +5,8 @@ The scene part is not described again here: what it may hold is what ``xsim.scen
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +15,8 @@ from typing import Annotated, Any, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, model_validator
 
 import xsim
+from datagen.content_hash import content_hash
+from datagen.detector_format import COMMITS, Format, detector_formats
 from datagen.distribution import Distribution, parse
 from datagen.problem import first_problem, nearest
 from xsim import CorpusError
@@ -26,8 +25,6 @@ __all__ = ["COMMITS", "SPLITS", "BodyRule", "CorpusFile", "Format", "Header", "S
 
 SPLITS = ("train", "val", "test")
 PHANTOM = "phantom:"
-COMMITS = "commits"  # folder of the commit records in a store
-FILE_KEYS = ("mesh", "preset", "spectrum", "volume")
 # what a [[body]] may say here beyond a scene file, and what each must be
 BODY_KEYS = {
     "count": "a whole number of at least 0, or a distribution of them",
@@ -89,17 +86,6 @@ class BodyRule(_Table):
         if isinstance(self.count, Distribution):
             return int(max(self.count.ends()))
         return 1 if self.count is None else self.count
-
-
-@dataclass(frozen=True)
-class Format:
-    """One detector format: the samples that share an array shape and a camera."""
-
-    name: str
-    rows: int
-    columns: int
-    state: str
-    detector: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -168,14 +154,16 @@ def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
     header = _header(document)
     if "defect" in document:
         raise CorpusError("a corpus has no [[defect]] (its bodies are placed by rules) write a [[body]] with inside")
+    if "second_exposure" in document:
+        raise CorpusError("a corpus stores one image (second_exposure makes a second) leave it out")
     tables = {key: parse(value, key) for key, value in document.items() if key not in ("corpus", "body", "detector")}
     raw_bodies = document.get("body", [])
     if not isinstance(raw_bodies, list) or not all(isinstance(raw, dict) for raw in raw_bodies):
         raise CorpusError("body is not a list of tables, write [[body]]")
     bodies = tuple(_body(raw, number) for number, raw in enumerate(raw_bodies, 1))
     _check_containers(bodies)
-    formats = _formats(document.get("detector"), tables)
-    corpus = CorpusFile(header, formats, tables, bodies, document, directory, _content_hash(document, directory))
+    formats = detector_formats(document.get("detector"), tables, directory)
+    corpus = CorpusFile(header, formats, tables, bodies, document, directory, content_hash(document, directory))
     if corpus.greatest_instances > MOST_BODIES:
         raise CorpusError(
             f"a scene may get {corpus.greatest_instances} bodies (labels go to {MOST_BODIES}) lower count"
@@ -233,61 +221,3 @@ def _check_containers(bodies: tuple[BodyRule, ...]) -> None:
             raise CorpusError(f"body.{rule.name}: inside = {rule.inside!r} names no earlier body (earlier: {earlier})")
         if "position_mm" in rule.template:
             raise CorpusError(f"body.{rule.name}: both inside and position_mm given, keep one")
-
-
-def _formats(raw: Any, tables: dict[str, Any]) -> tuple[Format, ...]:
-    listed = raw if isinstance(raw, list) else [raw]
-    if not listed or not all(isinstance(item, dict) for item in listed):
-        raise CorpusError("no [detector] table (a corpus needs at least one detector)")
-    acquisition = tables.get("acquisition")
-    state = acquisition.get("state", "raw") if isinstance(acquisition, dict) else "raw"
-    if not isinstance(state, str):
-        raise CorpusError("acquisition.state cannot be drawn, write one corpus each")
-    formats = tuple(_format(item, state) for item in listed)
-    names = [each.name for each in formats]
-    if len(set(names)) < len(names) or COMMITS in names:
-        twice = max(names, key=names.count) if COMMITS not in names else COMMITS
-        raise CorpusError(f"the format name {twice!r} is taken, give each [[detector]] a name of its own")
-    return formats
-
-
-def _format(item: dict[str, Any], state: str) -> Format:
-    detector = {key: parse(value, f"detector.{key}") for key, value in item.items() if key != "name"}
-    rows, columns = (detector.get(key) for key in ("rows", "columns"))
-    if type(rows) is not int or type(columns) is not int or min(rows, columns) < 1:
-        raise CorpusError(
-            f"detector rows and columns must be whole numbers above 0 "
-            f"(given {item.get('rows')!r}, {item.get('columns')!r}) for several sizes write several [[detector]]"
-        )
-    for key in ("preset", "kind", "response"):
-        if isinstance(detector.get(key), Distribution):
-            raise CorpusError(f"detector.{key} cannot be drawn, write several [[detector]] tables")
-    if detector.get("response") == "ideal":
-        raise CorpusError("detector.response 'ideal' has no grey values to store, leave it out")
-    name = item.get("name") or f"{detector.get('preset') or 'detector'}-{rows}x{columns}"
-    return Format(_plain(str(name)), rows, columns, state, detector)
-
-
-def _plain(name: str) -> str:
-    """A name fit for a folder: the store keeps each format in one."""
-    return "".join(letter if letter.isalnum() or letter in "-_.+" else "-" for letter in name).lstrip(".") or "format"
-
-
-def _content_hash(document: dict[str, Any], directory: Path) -> str:
-    content: dict[str, Any] = {"document": document, "files": {}}
-    for name in sorted(set(_named_files(document))):
-        where = directory / name
-        if where.is_file():
-            content["files"][name] = hashlib.sha256(where.read_bytes()).hexdigest()
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _named_files(value: Any, named: bool = False) -> Iterator[str]:
-    if isinstance(value, str) and named:
-        yield value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _named_files(item, named or key in FILE_KEYS)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _named_files(item, named)

@@ -26,7 +26,7 @@ from datagen.layout import Layout
 from datagen.lock import locked
 from datagen.scenes import check_corpus
 from datagen.shard import write_shard
-from datagen.store import create_store, state_of
+from datagen.store import create_store, image_shape, state_of
 from xsim import CorpusError
 
 __all__ = ["Summary", "generate"]
@@ -138,6 +138,12 @@ def _check_target(corpus: CorpusFile, out: Path) -> None:
         raise CorpusError(
             f"{out} holds another corpus (named {name!r}, or this one before its file was changed) choose another path"
         )
+    for each in corpus.formats if state == "corpus" else ():
+        if (held := image_shape(out, each.name)) != (each.rows, each.columns):
+            raise CorpusError(
+                f"{out} holds {each.name} images of {held or 'no size'}, not of {(each.rows, each.columns)} "
+                "(an earlier version made it) choose another path"
+            )
 
 
 def _missing(corpus: CorpusFile, layout: Layout, out: Path, backend: str, mix: bool, summary: Summary) -> list[int]:

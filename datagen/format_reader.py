@@ -17,7 +17,12 @@ from xsim import CorpusError
 
 __all__ = ["FormatReader"]
 
-STORED = {"noisy": 2, "clean": 4, "labels": 2}  # bytes per pixel kept in memory; noise is noisy - clean, exactly
+STORED = {
+    "noisy": 2,
+    "clean": 4,
+    "labels": 2,
+    "valid": 1,
+}  # bytes per pixel kept in memory; noise is noisy - clean, exactly
 
 
 class FormatReader:
@@ -78,15 +83,24 @@ class FormatReader:
         return [_readable(line, self._attributes("instances")) for line in table if not np.isnan(line[0])]
 
     def images(self, row: int) -> dict[str, np.ndarray]:
-        """Stored images of one sample; from memory where the whole format fits there."""
+        """Stored images of one sample, by the names of ``STORED``; from memory where the whole format fits there."""
         rows, columns = self.shape
         if len(self.rows) * rows * columns * sum(STORED.values()) > self._cache_bytes:
-            return {name: self._read(name, row, row + 1)[0] for name in STORED}
+            return {name: array[0] for name, array in self._stored(row, row + 1).items()}
         record = self._record(row)
         if record["shard"] not in self._cache:
             first, last = record["first"], record["first"] + record["samples"]
-            self._cache[record["shard"]] = {name: self._read(name, first, last) for name in STORED}
+            self._cache[record["shard"]] = self._stored(first, last)
         return {name: array[row - record["first"]] for name, array in self._cache[record["shard"]].items()}
+
+    def _stored(self, first: int, last: int) -> dict[str, np.ndarray]:
+        """Images of rows first..last - 1, all of one shard; a shard older than ``valid`` calls every pixel valid."""
+        told = self._record(first)["metadata"]
+        known = [name for name in STORED if f"{self._format}/{name}/zarr.json" in told]
+        images = {name: self._read(name, first, last) for name in known}
+        if "valid" not in images:
+            images["valid"] = np.ones_like(images["noisy"], np.uint8)
+        return images
 
     def _record(self, row: int) -> dict[str, Any]:
         place = bisect_right(self._commits, row, key=lambda record: record["first"]) - 1

@@ -12,7 +12,7 @@ __all__ = ["ARRAYS", "Layout", "Shard"]
 TILE = 512  # pixels a chunk may be long
 SHARD_BYTES = 256 * 10**6  # greatest size of a shard before compression
 # name, dtype; the images of one sample
-ARRAYS = {"noisy": "uint16", "clean": "float32", "noise": "float32", "labels": "uint16"}
+ARRAYS = {"noisy": "uint16", "clean": "float32", "noise": "float32", "labels": "uint16", "valid": "uint8"}
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Sample:
     clean: np.ndarray  # float32 [row, column] ADU
     noise: np.ndarray  # float32 [row, column] ADU
     labels: np.ndarray  # uint16 [row, column]
+    valid: np.ndarray  # uint8 [row, column], 0 or 1
     params: list[float]
     instances: np.ndarray  # float64 [body, column]
 
@@ -119,6 +120,7 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, image: xsim.Radiograph) -> 
         image.clean,
         image.noise,
         image.labels,
+        image.valid.astype(np.uint8),
         ParameterTable(corpus).row(own, image.metadata, drawn.drawn),
         instance_rows(drawn, image, instance_words(corpus), placed),
     )

@@ -59,6 +59,7 @@ def write_shard(
     known = corpus if isinstance(corpus, CorpusFile) else load_corpus(corpus)
     root, layout = Path(out), Layout(known)
     shard = layout.shard(number)
+    _check_arrays(root, shard)
     beams = read_beams(read_root(root))
     made = list(_scenes(known, layout, shard, backend, tick, beams))
     backends = {each.backend for each in made}
@@ -72,9 +73,11 @@ def write_shard(
         "warnings": len(notes),
         "notes": notes[:MOST_NOTES],
     }
+    samples = [sample for each in made for sample in each.samples]
+    _check_shapes(shard, samples)
     try:
         forget(root, shard)
-        _write_arrays(root, shard, [sample for each in made for sample in each.samples])
+        _write_arrays(root, shard, samples)
         return write_commit(root, shard, facts)
     except OSError as error:
         _clean_up(root, shard)
@@ -94,6 +97,23 @@ def _scenes(
     for scene, group in groupby(pairs, key=lambda pair: pair[0]):
         frames = [frame for _, frame in group]
         yield simulate_scene(corpus, scene, range(frames[0], frames[-1] + 1), backend, tick, beams)
+
+
+def _check_arrays(root: Path, shard: Shard) -> None:
+    """Refuse a store of an earlier version, which lacks an array."""
+    for name in ARRAYS:
+        if not (root / shard.format.name / name / "zarr.json").exists():
+            raise CorpusError(f"{root} has no {name} images (an earlier version made it) generate it anew elsewhere")
+
+
+def _check_shapes(shard: Shard, samples: list[Sample]) -> None:
+    """Refuse images that the arrays would take in part, or repeated."""
+    wanted = (shard.format.rows, shard.format.columns)
+    for sample in samples:
+        for name in ARRAYS:
+            shape = getattr(sample, name).shape
+            if shape != wanted:
+                raise CorpusError(f"{name} images of {shard.format.name} are {shape}, the store has room for {wanted}")
 
 
 def _write_arrays(root: Path, shard: Shard, samples: list[Sample]) -> None:

@@ -2,9 +2,9 @@
 
     OUT/                      attributes: what the corpus is
       FORMAT/                 attributes: rows, columns, image state, detector
-        noisy clean noise labels      [sample, row, column]
-        params                        [sample, column], names in the attributes
-        instances                     [sample, body, column], names in the attributes
+        noisy clean noise labels valid        [sample, row, column]
+        params                                [sample, column], names in the attributes
+        instances                             [sample, body, column], names in the attributes
       commits/000000/         attributes: the commit record of shard 0
 
 A shard counts when its commit record is there: see ``datagen.commit``.
@@ -29,7 +29,7 @@ from datagen.layout import ARRAYS, TILE, Layout, padded
 from datagen.table import INSTANCE_COLUMNS, INSTANCE_WHOLE, ParameterTable, instance_words
 from xsim import CorpusError, OutputError
 
-__all__ = ["LOCK", "MARK", "create_store", "metadata_files", "open_array", "read_root", "state_of"]
+__all__ = ["LOCK", "MARK", "create_store", "image_shape", "metadata_files", "open_array", "read_root", "state_of"]
 
 MARK = "datagen_corpus"
 SCHEMA = 1
@@ -98,6 +98,15 @@ def read_root(out: Path) -> dict[str, Any]:
             f"{out} has store layout {description.get('schema')!r} (this version reads {SCHEMA}) update xsim"
         )
     return description
+
+
+def image_shape(out: Path, format_name: str) -> tuple[int, int] | None:
+    """Rows and columns of the images that a store holds of a format; None where it has no such format."""
+    try:
+        facts = json.loads((out / format_name / "zarr.json").read_text())["attributes"]
+        return facts["rows"], facts["columns"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def open_array(out: Path, name: str, mode: str = "r") -> zarr.Array:

@@ -22,7 +22,7 @@ except ImportError:
 
 __all__ = ["CorpusDataset"]
 
-IMAGES = ("noisy", "clean", "noise", "labels")
+IMAGES = ("noisy", "clean", "noise", "labels", "valid")
 SCALARS = ("a_pixel_adu", "b_adu2", "offset_adu", "quanta_per_pixel", "voltage_kv", "exposure_mas")
 
 
@@ -30,9 +30,9 @@ class CorpusDataset(Dataset[dict[str, Any]]):
     """Crops of the samples of a corpus.
 
     Each item is a dict of tensors: noisy, clean, noise float32 [1, row, column] ADU with noisy == clean + noise
-    exactly; labels int32 [row, column]; a_pixel_adu, b_adu2, offset_adu, quanta_per_pixel, voltage_kv, exposure_mas
-    float32, NaN where it does not apply; index, the sample in the corpus. Items depend on (seed, epoch, item) alone,
-    not on who reads them: DataLoader workers may be forked or spawned.
+    exactly; valid bool [1, row, column]; labels int32 [row, column]; a_pixel_adu, b_adu2, offset_adu,
+    quanta_per_pixel, voltage_kv, exposure_mas float32, NaN where it does not apply; index, the sample in the corpus.
+    Items depend on (seed, epoch, item) alone, not on who reads them: DataLoader workers may be forked or spawned.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class CorpusDataset(Dataset[dict[str, Any]]):
         images = {name: _turned(sample[name][window], symmetry) for name in IMAGES}
         scalars = {name: _scalar(sample["params"][name]) for name in SCALARS}
         return {
-            **{name: torch.from_numpy(images[name])[None] for name in ("noisy", "clean", "noise")},
+            **{name: torch.from_numpy(images[name])[None] for name in ("noisy", "clean", "noise", "valid")},
             "labels": torch.from_numpy(images["labels"].astype(np.int32)),
             **scalars,
             "index": sample["index"],

@@ -53,4 +53,4 @@ def validation_batch(corpus: datagen.Corpus, crop: int, seed: int) -> dict[str, 
 
 def _images_and_noise(items: Mapping[str, Tensor]) -> dict[str, Tensor]:
     a, b = (items[name].reshape(-1, 1, 1, 1) for name in ("a_pixel_adu", "b_adu2"))
-    return {"noisy": items["noisy"], "clean": items["clean"], "a": a, "b": b}
+    return {"noisy": items["noisy"], "clean": items["clean"], "valid": items["valid"], "a": a, "b": b}

@@ -92,8 +92,9 @@ def outside(found: Mapping[str, float], trained: Mapping[str, Any]) -> list[str]
 
 
 def noise_scale_adu(views: list[datagen.CorpusView]) -> float:
-    """Root mean square of the noise [ADU]."""
-    squares = [float(np.mean(view[i]["noise"].astype(np.float64) ** 2)) for view in views for i in _some(view)]
+    """Root mean square of the noise [ADU], that of pixels that are not valid as none."""
+    samples = (view[i] for view in views for i in _some(view))
+    squares = [float(np.mean((s["noise"] * s["valid"]).astype(np.float64) ** 2)) for s in samples]
     return float(np.mean(squares)) ** 0.5
 
 

@@ -37,17 +37,20 @@ def network_options(settings: Mapping[str, Any]) -> dict[str, Any]:
 def loss(network: nn.Module, batch: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Tensor:
     """Mean squared error of the predicted noise; 1 is what a network scores that predicts none.
 
+    Pixels that are not valid have no error: they stay in sight of the network, but it is not asked what they were.
+
     Parameters
     ----------
     network : module
     batch : dict
-        noisy, clean [crop, 1, row, column] ADU; a, b [crop, 1, 1, 1].
+        noisy, clean [crop, 1, row, column] ADU; valid, bool of that shape; a, b [crop, 1, 1, 1].
     settings : mapping
         domain, and noise_scale_adu in the linear domain.
     """
     noisy, clean = batch["noisy"], batch["clean"]
     z, target = _domain(noisy, batch["a"], batch["b"], settings), _domain(clean, batch["a"], batch["b"], settings)
-    return functional.mse_loss(network(z), z - target)
+    valid = batch["valid"]
+    return functional.mse_loss(network(z) * valid, (z - target) * valid)
 
 
 def restore(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: Mapping[str, Any]) -> Tensor:

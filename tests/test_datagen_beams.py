@@ -110,3 +110,15 @@ def test_a_corpus_of_all_energies_says_nothing_of_few(tmp_path):
     datagen.generate(corpus, out, progress=False)
     assert not [key for key in read_root(out) if "quadratures" in key]
     assert not [name for name in datagen.open_corpus(out).reader(FORMAT).columns if name.startswith("energies")]
+
+
+def test_a_tube_with_heel_keeps_all_bins_and_says_so(tmp_path):
+    heel = ("[source]\n", "[source]\nheel = true\nanode_direction = [1, 0, 0]\n")
+    corpus, out = small_corpus(tmp_path, VOLTAGE, ASKED, heel, ("scenes = 11", "scenes = 2")), tmp_path / "out.zarr"
+    datagen.generate(corpus, out, progress=False)
+    assert read_beams(read_root(out)) == {}
+    for sample in datagen.open_corpus(out).subset():
+        scene = draw_scene(load_corpus(corpus), sample["params"]["scene"])[0].scene
+        told = xsim.simulate(scene, backend="cpu", threads=1).metadata["energies"]
+        assert "heel" in told["all_bins"] and told["nodes"] == told["bins"]
+        assert (sample["params"]["energies"], sample["params"]["energies_bound"]) == (told["nodes"], 0.0)

@@ -80,7 +80,7 @@ def flipped(content):
 
 
 @pytest.mark.parametrize("harm", HARM)
-@pytest.mark.parametrize("name", ["noisy/c/1/0/0", "clean/c/1/0/0", "labels/c/1/0/0", "params/c/1/0"])
+@pytest.mark.parametrize("name", ["noisy/c/1/0/0", "clean/c/1/0/0", "labels/c/1/0/0", "valid/c/1/0/0", "params/c/1/0"])
 def test_damage_is_an_error_never_data(copied, harm, name):
     corpus, out = copied
     before = hashes(out)

@@ -46,7 +46,7 @@ def test_plain_zarr_reads_it(made):
     _, out = made
     group = zarr.open_group(out, mode="r")
     assert {name for name, _ in group.members(max_depth=None) if name.count("/") == 0} == {FORMAT, "commits"}
-    kinds = {"noisy": np.uint16, "clean": np.float32, "noise": np.float32, "labels": np.uint16}
+    kinds = {"noisy": np.uint16, "clean": np.float32, "noise": np.float32, "labels": np.uint16, "valid": np.uint8}
     for name, kind in kinds.items():
         array = group[f"{FORMAT}/{name}"]
         assert array.shape == (11, 48, 40) and array.dtype == kind
@@ -69,7 +69,7 @@ def test_stored_samples_are_the_simulated_ones(made):
     for sample in list(out.subset())[::5]:
         scene, _ = draw_scene(corpus, sample["params"]["scene"])
         image = xsim.simulate(scene.scene, seed=noise_seed(corpus, scene.index), backend="cpu", threads=1)
-        for name in ("noisy", "clean", "noise", "labels"):
+        for name in ("noisy", "clean", "noise", "labels", "valid"):
             assert np.array_equal(sample[name], getattr(image, name))
         params = sample["params"]
         for name in ("seed", "a_pixel_adu", "b_adu2", "offset_adu", "quanta_per_pixel", "exposure_mas"):
@@ -96,7 +96,7 @@ def test_reader(made):
     assert whole.params("quanta_per_pixel")[3] == sample["params"]["quanta_per_pixel"]
     # without memory for the images they are read one by one, the same
     frugal = datagen.open_corpus(made[1], cache_bytes=0).subset()[3]
-    assert all(np.array_equal(frugal[name], sample[name]) for name in ("noisy", "clean", "noise", "labels"))
+    assert all(np.array_equal(frugal[name], sample[name]) for name in ("noisy", "clean", "noise", "labels", "valid"))
     # nobody's copy is another's
     sample["clean"][:] = 0
     assert whole[3]["clean"].any()

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader  # noqa: E402
 
 from datagen.torch_data import CorpusDataset  # noqa: E402
 
-KEYS = {"noisy", "clean", "noise", "labels", "index", "a_pixel_adu", "b_adu2", "offset_adu", "quanta_per_pixel",
-        "voltage_kv", "exposure_mas"}  # fmt: skip
+KEYS = {"noisy", "clean", "noise", "labels", "valid", "index", "a_pixel_adu", "b_adu2", "offset_adu",
+        "quanta_per_pixel", "voltage_kv", "exposure_mas"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,7 @@ def test_whole_samples(out):
     assert set(item) == KEYS
     assert item["noisy"].shape == (1, 48, 40) and item["noisy"].dtype == torch.float32
     assert item["labels"].shape == (48, 40) and item["labels"].dtype == torch.int32
+    assert item["valid"].shape == (1, 48, 40) and item["valid"].dtype == torch.bool
     for name in ("noisy", "clean", "noise"):
         assert np.array_equal(item[name][0].numpy(), sample[name])
     assert item["quanta_per_pixel"].item() == pytest.approx(sample["params"]["quanta_per_pixel"])

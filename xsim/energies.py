@@ -57,9 +57,10 @@ def few_energies(
     """
     if scene.acquisition.energies != "few":
         return weights, {}
-    if scene.source.heel:
-        return weights, {"energies": {"all_bins": "the spectrum differs from pixel to pixel (heel)"}}
     rows, greatest = _rows(weights), greatest_paths(scene)
+    if scene.source.heel:
+        kept = _all_bins(weights.energy_kev, rows, greatest, "the spectrum differs from pixel to pixel (heel)")
+        return weights, {"energies": kept.describe()}
     if given is None:
         fit = kept_quadrature(weights.energy_kev, rows, greatest)
     else:
@@ -76,7 +77,7 @@ def shared_quadratures(scenes: Iterable[Scene], most: int = MOST_BEAMS) -> dict[
     Parameters
     ----------
     scenes : iterable of Scene
-        Those that do not ask for few energies are passed over.
+        Those that do not ask for few energies are passed over, and those with heel, which keep all bins.
     most : int
         Beams at the most.
 
@@ -89,7 +90,7 @@ def shared_quadratures(scenes: Iterable[Scene], most: int = MOST_BEAMS) -> dict[
     beams: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     greatest: dict[Material, float] = {}
     for scene in scenes:
-        if scene.acquisition.energies != "few":
+        if scene.acquisition.energies != "few" or scene.source.heel:
             continue
         weights = beam_weights(scene, scene.view, 1.0)
         rows = _rows(weights)
@@ -185,14 +186,19 @@ def _measured(
     given: Quadrature | None, energy_kev: np.ndarray, rows: np.ndarray, greatest: Mapping[Material, float]
 ) -> Quadrature:
     """A shared fit with the bound that it has on one scene; with a problem where that is above 0.1 %."""
-    names, paths = tuple(each.name for each in greatest), tuple(greatest.values())
-    bins, bound, problem = int(rows.any(axis=0).sum()), 0.0, ""
     if given is None or given.problem:
         problem = "no fit is given for this beam" if given is None else given.problem
-        return Quadrature(energy_kev, rows, bound, names, paths, bins, problem, 0)
+        return _all_bins(energy_kev, rows, greatest, problem)
+    names, paths, problem = tuple(each.name for each in greatest), tuple(greatest.values()), ""
     if not greatest:
         return replace(given, materials=names, greatest_path_mm=paths, problem="no material in the beam", unseen=0)
     bound = measure_bound(energy_kev, rows, given.energy_kev, given.weights, [*greatest], np.array(paths), CHECKED)
     if bound > BAR:
         problem = f"the fit given is off by {100 * bound:.2g} % (more than {100 * BAR:g} %)"
     return replace(given, bound=bound, materials=names, greatest_path_mm=paths, problem=problem, unseen=CHECKED)
+
+
+def _all_bins(energy_kev: np.ndarray, rows: np.ndarray, greatest: Mapping[Material, float], problem: str) -> Quadrature:
+    """What stands in the place of a fit where there is none, with the reason."""
+    names, paths = tuple(each.name for each in greatest), tuple(greatest.values())
+    return Quadrature(energy_kev, rows, 0.0, names, paths, int(rows.any(axis=0).sum()), problem, 0)
