@@ -11,6 +11,7 @@ from station import station
 from test_kernels import random_words
 
 from xsim.backend import Backend
+from xsim.electronics import Sensor
 from xsim.radiograph import expose
 
 READ_NOISE, FLICKER = 1, 17  # streams of kernels/philox.h
@@ -115,3 +116,13 @@ def test_an_overexposed_camera_records_white(backend: Backend, counted: float | 
     white = 65535 if counted else 300 + 0.01 * 6e6 - 100
     assert image.noisy.min() >= white and not image.valid.any()
     assert image.metadata["saturated_share"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "tiny",
+    [{"electrons_per_kev": 1e-200, "fill_factor": 1e-200}, {"electrons_per_kev": 1e-300}, {"electrons_per_kev": 1e-13}],
+)
+@pytest.mark.parametrize("gain", [{"gain_adu_per_kev": 0.04}, {"gain_adu_per_e": 0.04}])
+def test_a_sensor_that_frees_no_electrons_is_refused(tiny: dict[str, float], gain: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="no electrons are freed"):
+        Sensor.model_validate({**tiny, **gain})
