@@ -119,10 +119,15 @@ def test_an_overexposed_camera_records_white(backend: Backend, counted: float | 
 
 
 @pytest.mark.parametrize(
-    "tiny",
-    [{"electrons_per_kev": 1e-200, "fill_factor": 1e-200}, {"electrons_per_kev": 1e-300}, {"electrons_per_kev": 1e-13}],
+    "charge",
+    [
+        {"electrons_per_kev": 1e308},
+        {"electrons_per_kev": 1e-200, "fill_factor": 1e-200},
+        {"electrons_per_kev": 1e-300},
+        {"electrons_per_kev": 1e-13},
+    ],
 )
 @pytest.mark.parametrize("gain", [{"gain_adu_per_kev": 0.04}, {"gain_adu_per_e": 0.04}])
-def test_a_sensor_that_frees_no_electrons_is_refused(tiny: dict[str, float], gain: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="no electrons are freed"):
-        Sensor.model_validate({**tiny, **gain})
+def test_a_charge_that_no_float_holds_is_refused(charge: dict[str, float], gain: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="no sensor collects"):
+        Sensor.model_validate({**charge, **gain})
