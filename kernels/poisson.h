@@ -1,4 +1,4 @@
-// Exact Poisson draws at every mean; no Gaussian shortcut.
+// Poisson draws, exact up to a mean of 2^30; beyond it, where a skewness of 3e-5 is left, the normal law.
 // Below 10: inversion in 32-bit fixed point. From 10: PTRS, transformed rejection (Hoermann, The transformed
 // rejection method for generating Poisson random variables, Insurance: Mathematics and Economics 12 (1993) 39),
 // with the probability in Loader's saddle-point form (Fast and accurate computation of binomial probabilities, 2000):
@@ -6,6 +6,8 @@
 #pragma once
 #include "math.h"
 #include "philox.h"
+
+#define XSIM_COUNTABLE 1073741824.0f  // 2^30: greater means do not fit an i32 with what is drawn around them
 
 // ln k! - ln(sqrt(2 pi k) (k/e)^k), the remainder of Stirling's formula.
 XSIM_FN float stirling_remainder(float k) {
@@ -93,21 +95,29 @@ XSIM_FN float poisson_by_rejection(float mean, Words words, Draws& draws) {
 // The first candidate of poisson_by_rejection where the squeeze takes it, else -1. Without branches, so that
 // neighbouring pixels share vectors.
 XSIM_FN float poisson_at_once(float mean, u32 first, u32 second) {
-  const Rejection r = rejection_of(larger(mean, 10.0f));
-  const i32 whole = floor_to_int(mean);
+  const float countable = smaller(XSIM_COUNTABLE, mean);
+  const Rejection r = rejection_of(larger(countable, 10.0f));
+  const i32 whole = floor_to_int(countable);
   const float u = uniform(first) - 0.5f, us = 0.5f - larger(u, -u);
   const float held = larger(us, 0.07f);  // a candidate with less is not taken
-  const float shift = candidate_shift(r, mean, mean - (float)whole, u, held);
+  const float shift = candidate_shift(r, countable, countable - (float)whole, u, held);
   const float k = (float)(whole + floor_to_int(shift));
-  const u32 taken = 0u - (u32)((us >= 0.07f) & (uniform(second) <= r.squeeze) & (mean >= 10.0f));
+  const u32 counted = (u32)((mean >= 10.0f) & (mean < XSIM_COUNTABLE));
+  const u32 taken = 0u - ((u32)((us >= 0.07f) & (uniform(second) <= r.squeeze)) & counted);
   return float_of((bits_of(k) & taken) | (bits_of(-1.0f) & ~taken));
 }
 
+// From 1e15 on the noise is below the last bit of a float.
+XSIM_FN float beyond_counting(float mean, Words words) {
+  return mean < 1e15f ? mean + square_root(mean) * normal_quantile(uniform(words.w[0])) : mean;
+}
+
 XSIM_FN float poisson_from(float mean, Words words, Draws& draws) {
+  if (mean >= XSIM_COUNTABLE) return beyond_counting(mean, words);
   return mean < 10.0f ? poisson_by_inversion(mean, words, draws) : poisson_by_rejection(mean, words, draws);
 }
 
-// Number of quanta, a float that holds an integer. 0 <= mean < 2^30.
+// Number of quanta, a float that holds an integer.
 XSIM_FN float poisson(float mean, Draws& draws) {
   if (!(mean > 0.0f)) return 0.0f;
   const Words words = draw(draws);

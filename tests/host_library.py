@@ -155,6 +155,10 @@ def camera_scenes() -> Iterator[tuple[str, Scene]]:
     corrected = {**run, "frames": 35, "state": "flat_field_corrected"}
     ways = {"interpolate_defects": True, "gain_frames": 40, "pedestal_adu": 50.0}
     yield "corrected", station(ball, shape=(19, 53), acquisition=corrected, sensor=sensor, correction=ways)
+    for counted in (None, 50.0):
+        screen = {"light_photons_per_kev": counted} if counted else {}
+        flood = {"quanta_per_pixel": 1e11}
+        yield "flooded", station(ball, acquisition=flood, sensor={} if counted else sensor, scintillator=screen)
     belt = {"belt_speed_m_s": 0.2, "line_rate_hz": 1000.0, "lines": 37, "tdi_speed_mismatch": 0.05}
     line = {"electrons_per_kev": 1.0, "tdi_stages": 8, "row_noise_e": 30.0}
     layer = {"scintillator": {"material": "CsI", "areal_density_mg_cm2": 100.0, "light_spread_h_mm2": 0.3}}

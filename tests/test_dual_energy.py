@@ -24,6 +24,8 @@ SANDWICH = {
         "scintillator": {"material": GOS, "areal_density_mg_cm2": 150.0, "light_spread_h_mm2": 1.0},
     },
 }  # fmt: skip
+SCREEN = {"material": GOS, "areal_density_mg_cm2": 150.0}
+BEHIND = {"electrons_per_kev": 1.0, "gain_adu_per_kev": 0.04, "prnu_share": 0.05, "serial": 4}
 WAYS = ("sandwich", "two exposures")
 THICKNESS_MM = {"PMMA": (10.0, 30.0, 70.0, 120.0), "Al": (3.0, 10.0, 25.0, 50.0), "Fe": (0.5, 1.0, 3.0, 6.0)}
 
@@ -36,6 +38,11 @@ def station_of(way: str, *, size: int = 48, source: dict[str, Any] | None = None
         return xsim.scene_from_dict({**scene, "detector": {**detector, **SANDWICH}, **tables})
     other = {"voltage_kv": 80.0}
     return xsim.scene_from_dict({**scene, "detector": detector, "second_exposure": other, **tables})
+
+
+def behind(layer: dict[str, Any], preset: str = "generic-gos-200um") -> dict[str, Any]:
+    second = {"scintillator": SCREEN, **layer}
+    return {"second_exposure": None, "detector": {"preset": preset, "second_layer": second}}
 
 
 def slab(name: str, thickness_mm: float) -> list[dict[str, Any]]:
@@ -111,9 +118,12 @@ def test_the_layers_absorb_different_quanta_in_one_beam(backend: Backend) -> Non
     assert np.corrcoef(*rows)[0, 1] > 0.9
 
 
-def test_fixed_patterns_of_the_layers_differ(backend: Backend) -> None:
+@pytest.mark.parametrize("own", [None, BEHIND, {**BEHIND, "serial": 5}])
+def test_fixed_patterns_of_the_layers_differ(backend: Backend, own: dict[str, Any] | None) -> None:
     detector = {"preset": "generic-gos-200um", "rows": 64, "columns": 64, **SANDWICH}
     rough = {"sensor": {"prnu_share": 0.05, "serial": 4}}
+    if own is not None:
+        rough["second_layer"] = {**SANDWICH["second_layer"], "sensor": own}
     scene = station_of("sandwich", detector={**detector, **rough}, acquisition={"target_gv": 0.5})
     exposure = expose(scene, backend)
     assert exposure.camera is not None and exposure.second is not None and exposure.second.camera is not None
@@ -154,6 +164,9 @@ def test_simulate_writes_the_second_image_beside_the_first(tmp_path: Path) -> No
     [
         ({"second_exposure": {"current_ma": 2.0}}, ["the same beam twice", "voltage_kv"]),
         ({"second_exposure": {"voltage_kv": 60.0, "energy_kev": 50.0}}, ["source needs one of"]),
+        (behind({"sensor": {**BEHIND, "tdi_stages": 4}}), ["tdi_stages = 4 needs a line camera"]),
+        (behind({"sensor": {**BEHIND, "column_noise_e": 4.0}}, preset="generic-line-400um"), ["column noise"]),
+        (behind({"sensor": BEHIND, "scintillator": {**SCREEN, "light_photons_per_kev": 2.0}}), ["counted twice"]),
         ({"detector": {"preset": "generic-gos-200um", **SANDWICH}}, ["both second_layer and second_exposure"]),
         ({"detector": {"preset": "generic-gos-200um", "response": "ideal", **SANDWICH}}, ["no screen to stand behind"]),
     ],

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import special
+from station import station
 from test_kernels import random_words
 
 from xsim.backend import Backend
+from xsim.electronics import Sensor
+from xsim.radiograph import expose
 
 READ_NOISE, FLICKER = 1, 17  # streams of kernels/philox.h
 ROWS, COLUMNS, SEED, FRAME = 37, 53, 12345678901, 7
@@ -91,3 +94,40 @@ def test_electrons_are_drawn_before_the_well_is_full(backend: Backend) -> None:
     charge = args["electrons_per_kev"] * args["light"] / 4 * args["gain_map"] + args["dark"] + args["dark_map"]
     z = (drawn - still) / (0.25 * np.sqrt(charge / 4))
     assert abs(z.mean()) < 5 / np.sqrt(z.size) and abs(z.var() - 1) < 5 * np.sqrt(2 / z.size)
+
+
+@pytest.mark.parametrize("times", [1.1, 1e3, 1e6, 1e12])
+def test_a_pixel_far_beyond_its_full_well_is_white_and_not_valid(backend: Backend, times: float) -> None:
+    """Means of 1e5 to 1e17 electrons: none wraps to a dark pixel."""
+    light = np.full((ROWS, COLUMNS), times * 6e4 / 0.7 / 0.7, np.float32)
+    found, valid = launch(backend, given(1, light=light, is_counted=True, total=np.zeros_like(light)))
+    assert not valid.any()
+    assert (found == 14000).all()
+
+
+@pytest.mark.parametrize("counted", [None, 50.0])
+def test_an_overexposed_camera_records_white(backend: Backend, counted: float | None) -> None:
+    """1e3 full wells of an electron camera, and as much of light that is counted; 1e11 quanta a pixel."""
+    charge = {"electrons_per_kev": 1e4, "gain_adu_per_kev": None, "gain_adu_per_e": 0.01, "full_well_e": 6e6,
+              "read_noise_e": 1e3, "read_noise_adu": None}  # fmt: skip
+    sensor, screen = ({}, {"light_photons_per_kev": counted}) if counted else (charge, {})
+    scene = station(acquisition={"quanta_per_pixel": 1e11}, sensor=sensor, scintillator=screen, shape=(24, 40))
+    image = expose(scene, backend).record(1)
+    white = 65535 if counted else 300 + 0.01 * 6e6 - 100
+    assert image.noisy.min() >= white and not image.valid.any()
+    assert image.metadata["saturated_share"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "charge",
+    [
+        {"electrons_per_kev": 1e308},
+        {"electrons_per_kev": 1e-200, "fill_factor": 1e-200},
+        {"electrons_per_kev": 1e-300},
+        {"electrons_per_kev": 1e-13},
+    ],
+)
+@pytest.mark.parametrize("gain", [{"gain_adu_per_kev": 0.04}, {"gain_adu_per_e": 0.04}])
+def test_a_charge_that_no_float_holds_is_refused(charge: dict[str, float], gain: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="no sensor collects"):
+        Sensor.model_validate({**charge, **gain})

@@ -141,6 +141,17 @@ def test_each_line_of_a_scan_has_the_heel_of_a_panels_row():
         np.testing.assert_allclose(line, panel[1], rtol=1e-6)
 
 
+@pytest.mark.parametrize("voltage_kv", [10.0, 15.0, 25.0])
+def test_a_heel_at_low_voltage_needs_no_absorber_that_nothing_passes(voltage_kv):
+    scene = wide_panel(columns=21, voltage_kv=voltage_kv, filters=[{"material": "Be", "thickness_mm": 0.5}])
+    signal = np.asarray(expose(scene, "cpu").signal)[1]
+    assert np.isfinite(signal).all() and (signal > 0).all()
+    assert (np.diff(signal[:10]) > 0).all()
+    sine = take_off_sines(scene.source, scene.view)
+    found = heel_basis(scene.source, scene.edges_kev, *np.degrees(np.arcsin([sine.min(), sine.max()])))
+    assert found.error <= 1e-3
+
+
 def test_few_energies_stand_for_one_spectrum_only():
     scene = wide_panel(columns=3)
     weights = beam_weights(scene, scene.view, 1.0)

@@ -111,13 +111,18 @@ def test_no_poisson_draw_is_one_that_never_happens(backend: Backend, mean: float
     assert greatest <= stats.poisson(mean).isf(1e-12)
 
 
-@pytest.mark.parametrize("mean", [1e7, 1e9])
+@pytest.mark.parametrize("mean", [1e7, 1e9, 1.07e9, 1.08e9, 3e9, 1e12])
 def test_poisson_stays_exact_where_float_integers_end(backend: Backend, mean: float) -> None:
     """Mean and variance of 1e6 draws within five standard errors, above 2^24 too."""
     draws = draw(backend, mean, 1_000_000).astype(np.float64)
     held = float(np.float32(mean))
     assert abs(draws.mean() - held) < 5 * np.sqrt(held / draws.size)
     assert abs(draws.var() / held - 1) < 5 * np.sqrt(2 / draws.size)
+
+
+@pytest.mark.parametrize("mean", [1e15, 1e20, 3e38])
+def test_noise_below_the_last_bit_of_a_float_is_none(backend: Backend, mean: float) -> None:
+    assert np.abs(draw(backend, mean, 1000) / mean - 1).max() < 2e-7
 
 
 def test_draws_of_pixels_frames_and_seeds_do_not_correlate(backend: Backend) -> None:

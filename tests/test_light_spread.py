@@ -53,6 +53,14 @@ def test_an_mtf_with_a_bump_is_refused() -> None:
         light_spread(camera(light_mtf=((1.0, 0.4), (2.0, 0.8), (3.0, 0.2))))
 
 
+@pytest.mark.parametrize("kind", ["flat_panel", "line_scan"])
+@pytest.mark.parametrize("glare_mm", [1e6, 1e308])
+def test_glare_that_no_image_holds_is_refused_in_one_line(kind: str, glare_mm: float) -> None:
+    with pytest.raises(SceneError, match=r"the glare reaches .* pixels far") as told:
+        light_spread(camera(kind, glare_share=0.02, glare_mm=glare_mm))
+    assert "\n" not in str(told.value)
+
+
 @pytest.mark.parametrize(
     ("screen", "message"),
     [

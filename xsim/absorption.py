@@ -17,7 +17,7 @@ from xsim.scene import Scene
 from xsim.scintillator import photon_light
 from xsim.units import REFERENCE_DISTANCE_MM
 
-__all__ = ["BeamWeights", "Expected", "beam_weights", "expected_signal", "exposure_mas"]
+__all__ = ["BeamWeights", "Expected", "beam_weights", "dark_time_s", "expected_signal", "exposure_mas"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def exposure_mas(scene: Scene, view: View) -> float:
     Raises
     ------
     SceneError
-        A dose or grey value is asked for that no exposure reaches.
+        A dose or grey value is asked for that no exposure reaches, or one that is there without any.
     """
     acquisition, sensor = scene.acquisition, scene.detector.sensor
     if acquisition.exposure_s is not None:
@@ -91,17 +91,53 @@ def exposure_mas(scene: Scene, view: View) -> float:
     if acquisition.quanta_per_pixel is not None:
         wanted, per_mas = acquisition.quanta_per_pixel, beam.quanta
     else:
-        share = 0.7 if acquisition.target_gv is None else acquisition.target_gv
-        wanted = max(share * sensor.full_scale_adu - sensor.offset_adu, 0.0)
+        wanted = wanted_adu(scene)
         per_mas = float(beam.signal_kev.sum()) * sensor.gain_adu_per_kev
     if not per_mas > 0:
         raise SceneError("the source gives no quanta behind its filters (no exposure is long enough) use thinner ones")
+    if acquisition.quanta_per_pixel is None and acquisition.line_rate_hz is None:
+        # a panel's dark signal grows with the exposure, in the middle of the image as elsewhere
+        per_mas += dark_adu_per_s(scene) / scene.source.current_ma / view.middle_share
     return float(f"{wanted / per_mas:.9g}")
+
+
+def wanted_adu(scene: Scene) -> float:
+    """Grey value that an open beam asked for adds to the offset, and to the dark signal of a line."""
+    run, sensor = scene.acquisition, scene.detector.sensor
+    share, dark = 0.7 if run.target_gv is None else run.target_gv, 0.0
+    if run.line_rate_hz is not None:
+        dark = dark_adu_per_s(scene) * dark_time_s(scene, 0.0)
+    wanted = share * sensor.full_scale_adu - sensor.offset_adu - dark
+    if not wanted > 0:
+        below = "offset" if dark == 0.0 else "offset and dark signal"
+        raise SceneError(
+            f"target_gv = {share:g} lies below the {below} ({sensor.offset_adu + dark:.6g} of "
+            f"{sensor.full_scale_adu:.6g} ADU) raise it, or give exposure_s"
+        )
+    return wanted
+
+
+def dark_adu_per_s(scene: Scene) -> float:
+    sensor = scene.detector.sensor
+    return sensor.dark_current_e_s * sensor.adu_per_charge
+
+
+def dark_time_s(scene: Scene, mas: float) -> float:
+    """Time over which a pixel collects dark current in an exposure.
+
+    A panel's is that of the tube charge [mAs]. A line lasts its own time, whatever the dose: that scales the tube's
+    output alone. Its stages collect one after the other.
+    """
+    run = scene.acquisition
+    if run.line_rate_hz is None:
+        return mas / scene.source.current_ma
+    return scene.detector.sensor.tdi_stages * (1.0 / run.line_rate_hz if run.exposure_s is None else run.exposure_s)
 
 
 def beam_record(weights: BeamWeights, materials: tuple[material.Material, ...], view: View, xp: Any) -> dict[str, Any]:
     """The kernels' ``Beam``: the energies that carry signal, and how each material takes them away."""
     used = (weights.signal_kev + weights.variance_kev2 > 0).any(axis=0)
+    used[0] |= not used.any()  # a beam of no energies would leave the images as they were
     table = material.attenuation_table(materials, weights.energy_kev)
     return {
         "attenuation": xp.asarray(np.ascontiguousarray(table.T[used] / np.log(2.0), np.float32)),

@@ -54,7 +54,7 @@ def camera_of(
     rows : int
         Rows of pixels that differ: 1 of a line camera.
     exposure_s : float
-        Time over which a pixel collects dark current, of one frame.
+        Time over which a pixel collects dark current, of one frame or of a line over all its stages.
     backend : Backend
     state, frames
         As in ``Acquisition``.

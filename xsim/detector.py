@@ -26,8 +26,8 @@ Sheets = Annotated[tuple[Filter, ...], Field(max_length=32)]
 class SecondLayer(StrictModel):
     """The back half of a sandwich: filters behind the first screen, then a screen and a sensor of its own.
 
-    Its pixels lie behind those of the first layer. Without ``sensor`` it has the electronics of the first, with a fixed
-    pattern of its own.
+    Its pixels lie behind those of the first layer. Without ``sensor`` it has the electronics of the first. Its fixed
+    pattern is its own, of the same ``serial`` too.
     """
 
     scintillator: Scintillator
@@ -69,19 +69,26 @@ class Detector(StrictModel):
     def _a_line_is_one_row(self) -> Detector:
         if self.kind == "line_scan" and self.rows != 1:
             raise ValueError(f"a line camera has one row (rows = {self.rows}) give acquisition.lines instead")
-        if self.kind == "line_scan" and self.sensor.column_noise_e:
-            raise ValueError("column noise belongs to a panel (a line's pixels are read together) give row_noise_e")
-        if self.kind != "line_scan" and self.sensor.tdi_stages > 1:
-            raise ValueError(f'tdi_stages = {self.sensor.tdi_stages} needs a line camera, use kind = "line_scan"')
+        for sensor, _ in self._layers:
+            if self.kind == "line_scan" and sensor.column_noise_e:
+                raise ValueError("column noise belongs to a panel (a line's pixels are read together) give row_noise_e")
+            if self.kind != "line_scan" and sensor.tdi_stages > 1:
+                raise ValueError(f'tdi_stages = {sensor.tdi_stages} needs a line camera, use kind = "line_scan"')
         if self.second_layer is not None and self.response == "ideal":
             raise ValueError('an ideal response has no screen to stand behind (response = "ideal") drop second_layer')
         return self
 
     @model_validator(mode="after")
     def _light_is_counted_once(self) -> Detector:
-        if self.sensor.has_electrons and self.scintillator.light_photons_per_kev is not None:
+        if any(sensor.has_electrons and screen.light_photons_per_kev is not None for sensor, screen in self._layers):
             raise ValueError("the light is counted twice (light_photons_per_kev, electrons_per_kev) leave one out")
         return self
+
+    @property
+    def _layers(self) -> list[tuple[Sensor, Scintillator]]:
+        """Sensor and screen of the camera, then of its second layer."""
+        layers, second = [(self.sensor, self.scintillator)], self.second_layer
+        return layers if second is None else [*layers, (second.sensor or self.sensor, second.scintillator)]
 
     @property
     def sheets(self) -> list[tuple[material.Material, float]]:
@@ -96,7 +103,9 @@ class Detector(StrictModel):
             return None
         thickness_mm = screen.areal_density_mg_cm2 / (100.0 * material.resolve(screen.material).density_g_cm3)
         first = Filter(material=screen.material, thickness_mm=thickness_mm)
-        sensor = layer.sensor or self.sensor.model_copy(update={"serial": self.sensor.serial ^ OTHER_SERIAL})
+        sensor = layer.sensor or self.sensor
+        if sensor.serial == self.sensor.serial:
+            sensor = sensor.model_copy(update={"serial": sensor.serial ^ OTHER_SERIAL})
         return self.model_copy(update={
             "filters": (*self.filters, first, *layer.filters), "scintillator": layer.scintillator, "sensor": sensor,
             "second_layer": None,

@@ -15,6 +15,7 @@ Fraction = Annotated[Positive, Field(le=1)]
 Frames = Annotated[int, Field(strict=True, ge=1, le=1024)]
 Pixels = Annotated[int, Field(strict=True, gt=0, le=65536)]
 
+CHARGES = 1e-12, 1e12  # electrons per keV; others leave the range of a float
 NEED_ELECTRONS = (
     "fill_factor", "quantum_efficiency", "gain_adu_per_e", "full_well_e", "read_noise_e", "row_noise_e",
     "column_noise_e", "dark_current_e_s", "dsnu_e", "dsnu_column_e", "dsnu_tap_e", "dsnu_tile_e",
@@ -184,6 +185,11 @@ def fill_in_electrons(data: dict[str, Any]) -> dict[str, Any]:
     if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in factors + numbers) or min(factors) <= 0:
         return data
     charge = factors[0] * factors[1] * factors[2]
+    if not CHARGES[0] <= charge <= CHARGES[1]:
+        raise ValueError(
+            f"no sensor collects {charge:g} electrons per keV of light ({CHARGES[0]:g} to {CHARGES[1]:g}) check "
+            "electrons_per_kev, fill_factor and quantum_efficiency"
+        )
     if data.get("gain_adu_per_e") is None:
         if data.get("gain_adu_per_kev") is None:
             return data

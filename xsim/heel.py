@@ -38,6 +38,7 @@ Floats = np.ndarray
 #: Absorbers behind which the basis has to be right, mm.
 PATHS_MM = {"water": (0.0, 30.0, 100.0, 200.0), "Al": (2.0, 10.0, 40.0), "Fe": (1.0, 5.0, 20.0)}
 MOST_SPECTRA, TOLERANCE = 4, 1e-3
+FAINTEST = 1e-6  # share of the open beam's energy
 ANGLES = 65
 LOWEST_DEG = (
     2.0  # the grid's; from there the output falls to nothing at the target's surface, in proportion to the sine
@@ -99,11 +100,17 @@ def _basis_of(source_json: str, edges_kev: tuple[float, ...], low_deg: float, hi
 
 
 def _signals(spectra: Sequence[Spectrum]) -> Floats:
-    """Energy and its square behind the test absorbers, float64 [spectrum, test]; the spectra share their bins."""
+    """Energy and its square behind the test absorbers, float64 [spectrum, test]; the spectra share their bins.
+
+    Absorbers that take all but 1e-6 of a spectrum's energy test nothing and are left out.
+    """
     energy = spectra[0].energy_kev
     through = [np.exp(-material.attenuation(name, energy) * t) for name, paths in PATHS_MM.items() for t in paths]
     photons = np.array([spectrum.photons_per_bin for spectrum in spectra])
-    return np.concatenate([photons * energy @ np.array(through).T, photons * energy**2 @ np.array(through).T], axis=1)
+    passed = np.array(through).T
+    first, second = photons * energy @ passed, photons * energy**2 @ passed
+    seen = (first >= FAINTEST * (photons @ energy)[:, None]).all(axis=0)
+    return np.concatenate([first[:, seen], second[:, seen]], axis=1)
 
 
 def _weights(signals: Floats, chosen: list[int]) -> Floats:

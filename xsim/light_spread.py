@@ -26,6 +26,7 @@ LIGHT_LOST = 0.001  # of a kernel that is cut off and scaled back to a sum of 1
 MTF_ERROR = 0.004
 PERIODS_PX = (256, 1024)  # of the transform that a kernel is taken from
 GLARE_ENERGY = 0.995
+GREATEST_REACH_PX = 4096
 MTF_MISFIT = 0.02
 
 
@@ -209,12 +210,25 @@ def add_centred(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def gaussian_weights(sigma_px: float, kept: float) -> np.ndarray:
-    """Integral of a Gaussian over each pixel of a row, to the radius that keeps a share of it in the plane; sum 1."""
+    """Integral of a Gaussian over each pixel of a row, to the radius that keeps a share of it in the plane; sum 1.
+
+    Raises
+    ------
+    SceneError
+        The radius exceeds 4096 pixels.
+
+    """
     from scipy.special import ndtr
 
     if sigma_px == 0.0:
         return np.ones(1)
-    radius = int(np.ceil(sigma_px * np.sqrt(-2.0 * np.log1p(-kept))))
+    reach_px = np.ceil(sigma_px * np.sqrt(-2.0 * np.log1p(-kept)))
+    if reach_px > GREATEST_REACH_PX:
+        raise SceneError(
+            f"the glare reaches {reach_px:.4g} pixels far ({GREATEST_REACH_PX} at the most) lower glare_mm, or leave "
+            "glare_share out"
+        )
+    radius = int(reach_px)
     edges = ndtr((np.arange(-radius, radius + 2) - 0.5) / sigma_px)
     weights = np.diff(edges)
     return np.asarray(weights / weights.sum())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xsim.absorption import BeamWeights
+from xsim.absorption import BeamWeights, dark_time_s
 from xsim.backend import Backend
 from xsim.camera import Camera
 from xsim.correction import OpenBeam, camera_of
@@ -26,7 +26,7 @@ def own_camera(scene: Scene, spread: LightSpread, weights: BeamWeights, mas: flo
         return None
     beam = open_beam(scene, spread, weights, backend) if run.state == "flat_field_corrected" else None
     rows = 1 if detector.kind == "line_scan" else detector.rows
-    return camera_of(detector, rows, mas / scene.source.current_ma, backend, run.state, run.frames, beam)
+    return camera_of(detector, rows, dark_time_s(scene, mas), backend, run.state, run.frames, beam)
 
 
 def open_beam(scene: Scene, spread: LightSpread, weights: BeamWeights, backend: Backend) -> OpenBeam:

@@ -183,7 +183,10 @@ def count_photons(light: Any, photons_per_kev: float, seed: int, frame: int, bac
 
 
 def spread_light(light: Any, spread: LightSpread | np.ndarray, backend: Backend) -> Any:
-    """Convolve the light of each depth class with its kernel, add them and crop the margin.
+    """Convolve the light of each depth class with its kernel, add them and crop the margin; no pixel below nought.
+
+    A kernel of a sharp screen has entries below nought: beside an edge of hardly any light its sum may fall below it,
+    where there is no light to see.
 
     Parameters
     ----------
@@ -196,9 +199,15 @@ def spread_light(light: Any, spread: LightSpread | np.ndarray, backend: Backend)
     float32 [row - 2 n, column - 2 m], n and m of the spread's margin.
 
     """
-    xp = backend.xp
     if not isinstance(spread, LightSpread):
         spread = LightSpread(spread[None], np.array([spread.shape[1] // 2], np.int32))
+    found = convolved(light, spread, backend)
+    return backend.xp.maximum(found, np.float32(0), out=found) if float(spread.kernels.min()) < 0.0 else found
+
+
+def convolved(light: Any, spread: LightSpread, backend: Backend) -> Any:
+    """Light of all classes after its spread, as ``spread_light`` but for what falls below nought."""
+    xp = backend.xp
     above, beside = spread.margin
     light = light.reshape(-1, *light.shape[-2:])
     rows, columns = light.shape[1] - 2 * (above - spread.late_lines), light.shape[2] - 2 * beside
