@@ -22,8 +22,9 @@ import trimesh
 import xsim
 from xsim.absorption import beam_weights, expected_signal, exposure_mas
 from xsim.backend import get_backend
+from xsim.light_spread import light_spread
 from xsim.projector import project
-from xsim.scintillator import draw_light, light_kernel, spread_light
+from xsim.scintillator import draw_light, spread_light
 from xsim.sensor import readout_of, record
 
 EXP_OPERATIONS = 18  # of kernels/math.h's exponential
@@ -112,17 +113,17 @@ def measure_limits(machine) -> dict[str, float]:
 
 def measure(scene, machine, repeats: int, limits: dict[str, float]) -> dict[str, dict[str, float]]:
     """Median milliseconds of each stage and of the whole, with floors."""
-    kernel = light_kernel(scene.detector)
-    radius = kernel.shape[0] // 2
+    kernels = light_spread(scene.detector)
+    radius = kernels.margin[0]
     view = scene.view.with_margin(radius, radius)
     weights = beam_weights(scene, scene.view, exposure_mas(scene, scene.view))
     found = project(scene, view, machine)
     expected = expected_signal(scene, view, weights, machine)
     signal, variance = expected.signal, expected.variance
     light = draw_light(signal, variance, 1, 0, machine)
-    spread, mean = spread_light(light, kernel, machine), spread_light(signal, kernel, machine)
+    spread, mean = spread_light(light, kernels, machine), spread_light(signal, kernels, machine)
     readout, valid = readout_of(scene.detector, float(mean.max())), machine.xp.ones(mean.shape, np.uint8)
-    pixels, inner, taps = view.rows * view.columns, spread.size, kernel.size
+    pixels, inner, taps = view.rows * view.columns, spread.size, kernels.kernels[0].size
     materials, bins = len(found.materials), int((weights.signal_kev > 0).sum())
     covered = int((found.lengths_mm > 0).sum())
     stages = {
@@ -134,7 +135,7 @@ def measure(scene, machine, repeats: int, limits: dict[str, float]) -> dict[str,
         ),
         "quanta": (lambda: draw_light(signal, variance, 1, 0, machine), pixels * POISSON_OPERATIONS, 12 * pixels),
         "light spread, twice": (
-            lambda: (spread_light(light, kernel, machine), spread_light(signal, kernel, machine)),
+            lambda: (spread_light(light, kernels, machine), spread_light(signal, kernels, machine)),
             2 * 2 * inner * taps,
             16 * inner,
         ),

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 import xsim
-from xsim.camera_figures import measured_transfer
+from xsim.camera_figures import camera_figures, measured_transfer
 from xsim.camera_file import preset_names
 from xsim.cameras import named_camera
 from xsim.errors import SceneError
@@ -123,7 +123,8 @@ def test_a_typical_exposure_may_be_a_dose(tmp_path, dose, name):
         f'preset = "{name}"\n[about.typical.source]\nvoltage_kv = 80\ncurrent_ma = 5.0\n'
         f"[about.typical.geometry]\nsod_mm = 500.0\nsdd_mm = 1000.0\n[about.typical.acquisition]\n{belt}{dose}\n"
     )
-    transfer = measured_transfer(named_camera("mine.toml", tmp_path))
+    camera = named_camera("mine.toml", tmp_path)
+    transfer = measured_transfer(camera, camera_figures(camera).open_share)
     assert transfer.slope_adu > 0
 
 

@@ -15,9 +15,9 @@ from station import lengths_of, only, random_pose, save, solid
 
 import xsim
 from xsim.backend import Backend
+from xsim.light_spread import light_spread
 from xsim.radiograph import expose
 from xsim.scene import Scene
-from xsim.scintillator import light_kernel
 
 BELT = {"belt_speed_m_s": 0.5, "line_rate_hz": 2500.0, "lines": 120}  # 0.2 mm from line to line
 SHAPES = ("box", "sphere", "ellipsoid", "cylinder", "cone", "tube", "step_wedge")
@@ -120,12 +120,12 @@ def test_a_scan_is_the_same_wherever_the_belt_has_carried_the_part(backend: Back
 
 def test_light_spreads_along_the_line_alone(backend: Backend) -> None:
     """A bar that ends along travel has a sharp last line; across it is blurred by the screen's line spread."""
-    kernel = light_kernel(scan().detector)
+    kernel = light_spread(scan().detector).kernels[0]
     assert kernel.shape[0] == 1 and kernel.sum(dtype=np.float64) == pytest.approx(1, abs=1e-6)
     panel = xsim.scene_from_dict(
         {"source": {"energy_kev": 60.0}, "detector": {"preset": "generic-gos-200um", "pitch_mm": 0.4}}
     )
-    assert np.abs(kernel[0] - light_kernel(panel.detector).sum(axis=0)).max() < 1e-6
+    assert np.abs(kernel[0] - light_spread(panel.detector).kernels[0].sum(axis=0)).max() < 1e-6
     bar = {"shape": "box", "size_mm": [10.0, 6.0, 4.0], "material": "Pb"}
     exposure = expose(scan(bar, belt={"exposure_s": 4e-4}), backend)
     image = backend.to_numpy(exposure.mean_light).astype(np.float64)

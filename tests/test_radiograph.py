@@ -15,8 +15,9 @@ from station import random_pose, save, solid, station
 
 from xsim import Radiograph, Scene, load_scene, simulate
 from xsim.backend import Backend, get_backend
+from xsim.light_spread import light_spread
 from xsim.radiograph import expose
-from xsim.scintillator import light_kernel, spread_light
+from xsim.scintillator import spread_light
 
 IMAGES = ("noisy", "clean", "noise", "expected", "valid", "labels")
 TUBE = {"voltage_kv": 120.0, "current_ma": 2.0, "filters": [{"material": "Al", "thickness_mm": 2.0}]}
@@ -155,7 +156,7 @@ def test_mean_transmission_of_each_step_equals_the_direct_sum(backend: Backend, 
     bare = scene.model_copy(update={"body": ()})
     image, beam = record(scene, backend), record(bare, backend)
     offset, mas = image.metadata["offset_adu"], image.metadata["exposure_mas"]
-    kernel = light_kernel(scene.detector)
+    kernel = light_spread(scene.detector).kernels[0]
     margin = 2 * (kernel.shape[0] // 2)
     wide = with_detector(scene, rows=rows + margin, columns=scene.detector.columns + margin)
     (body,) = wide.body
@@ -231,7 +232,7 @@ def test_rays_through_a_hole_of_an_allowed_mesh_are_not_valid(backend: Backend, 
 @pytest.mark.parametrize(("h_mm2", "pitch_mm"), [(1.0, 0.2), (0.15, 0.1), (0.15, 0.2), (2.0, 0.15)])
 def test_light_spreads_by_its_modulation_transfer_function(h_mm2: float, pitch_mm: float) -> None:
     """To 0.008 up to Nyquist: 1 / (1 + H f^2); the pixel's aperture is in the quanta that it gets."""
-    kernel = light_kernel(station(pitch_mm=pitch_mm, scintillator={"light_spread_h_mm2": h_mm2}).detector)
+    kernel = light_spread(station(pitch_mm=pitch_mm, scintillator={"light_spread_h_mm2": h_mm2}).detector).kernels[0]
     assert kernel.sum(dtype=np.float64) == pytest.approx(1, abs=1e-6)
     assert np.allclose(kernel, kernel.T, atol=1e-9) and np.allclose(kernel, kernel[::-1], atol=1e-9)
     line = kernel.sum(axis=0, dtype=np.float64)
@@ -243,10 +244,11 @@ def test_light_spreads_by_its_modulation_transfer_function(h_mm2: float, pitch_m
 
 def test_light_spreads_as_the_sum_over_the_kernel_and_never_wraps(backend: Backend) -> None:
     generator = np.random.default_rng(3)
-    kernel = light_kernel(station().detector)
+    spread = light_spread(station().detector)
+    kernel = spread.kernels[0]
     radius = kernel.shape[0] // 2
     light = generator.uniform(0, 1e6, (41 + 2 * radius, 75 + 2 * radius)).astype(np.float32)
-    got = backend.to_numpy(spread_light(backend.xp.asarray(light), kernel, backend))
+    got = backend.to_numpy(spread_light(backend.xp.asarray(light), spread, backend))
     wanted = reference.spread(light, kernel)
     assert got.shape == (41, 75)
     assert np.abs(got / wanted - 1).max() < 2e-6

@@ -66,7 +66,7 @@ class Expected:
 
 def beam_weights(scene: Scene, view: View, mas: float) -> BeamWeights:
     """Weights of an exposure: photons per mAs at 1 m, inverse square to the detector, pixel area, absorption."""
-    beam = scene.source.photons(scene.edges_kev).filtered(scene.detector.sheets)
+    beam = scene.beam
     area = scene.detector.pitch_mm**2 * (REFERENCE_DISTANCE_MM / view.axis_distance_mm) ** 2
     photons = beam.photons * beam.bin_width_kev * area * mas
     light = photon_light(scene.detector, beam.energy_kev)

@@ -13,7 +13,6 @@ from xsim.photon_transfer import PhotonTransfer, photon_transfer
 from xsim.radiograph import expose
 from xsim.scene import Scene
 from xsim.screen_theory import ScreenTheory, screen_theory
-from xsim.spectrum import Spectrum
 from xsim.units import REFERENCE_DISTANCE_MM
 
 __all__ = ["CameraFigures", "camera_figures", "measured_noise_power", "measured_transfer"]
@@ -33,6 +32,8 @@ class CameraFigures:
     name : str
     theory : ScreenTheory
         At the typical exposure.
+    black_adu : float
+        Grey value without light.
     open_share : float
         Grey value of the typical open beam, of full scale.
     quanta : float
@@ -48,6 +49,7 @@ class CameraFigures:
 
     name: str
     theory: ScreenTheory
+    black_adu: float
     open_share: float
     quanta: float
     snr: float
@@ -93,26 +95,21 @@ def camera_figures(camera: NamedCamera) -> CameraFigures:
     exposure = expose(scene, "cpu")
     facts, sensor = exposure.derived, camera.detector.sensor
     arriving, dark_e = quanta_per_mm2(scene, exposure.mas), float(facts.get("dark_e") or 0.0)
-    theory = screen_theory(scene.detector, beam_of(scene), arriving, dark_e=dark_e)
+    theory = screen_theory(scene.detector, scene.beam, arriving, dark_e=dark_e)
     mean_adu = float(exposure.mean_light.mean()) * sensor.gain_adu_per_kev
     black = float(facts["offset_adu"])
     variance = float(facts["a_pixel_adu"]) * (mean_adu + black) + float(facts["b_adu2"])
     dark = math.sqrt(float(facts["a_pixel_adu"]) * black + float(facts["b_adu2"]))
     quanta, room = float(facts["quanta_per_pixel"]), sensor.full_scale_adu - black
     return CameraFigures(
-        camera.name, theory, (mean_adu + black) / sensor.full_scale_adu, quanta, mean_adu / math.sqrt(variance),
-        quanta * room / mean_adu, 20 * math.log10(room / dark),
+        camera.name, theory, black, (mean_adu + black) / sensor.full_scale_adu, quanta,
+        mean_adu / math.sqrt(variance), quanta * room / mean_adu, 20 * math.log10(room / dark),
     )  # fmt: skip
-
-
-def beam_of(scene: Scene) -> Spectrum:
-    """Spectrum before the screen of a scene without bodies."""
-    return scene.source.photons(scene.edges_kev).filtered(scene.detector.sheets)
 
 
 def quanta_per_mm2(scene: Scene, mas: float) -> float:
     """Photons that arrive in the middle of the detector."""
-    return beam_of(scene).fluence * mas * (REFERENCE_DISTANCE_MM / scene.view.axis_distance_mm) ** 2
+    return scene.beam.fluence * mas * (REFERENCE_DISTANCE_MM / scene.view.axis_distance_mm) ** 2
 
 
 def measured_noise_power(camera: NamedCamera, frames: int = 8, seed: int = 1) -> NoisePowerCut:
@@ -124,23 +121,18 @@ def measured_noise_power(camera: NamedCamera, frames: int = 8, seed: int = 1) ->
     return noise_power(noise + np.float32(level), camera.detector.pitch_mm, REGION).along_u
 
 
-def measured_transfer(camera: NamedCamera, seed: int = 1) -> PhotonTransfer:
+def measured_transfer(camera: NamedCamera, open_share: float, seed: int = 1) -> PhotonTransfer:
     """Photon transfer curve of the simulated camera: pairs of frames from darkness to above its full scale.
 
-    Raises
-    ------
-    SceneError
-        Its file names no typical exposure.
-
+    ``open_share`` is that of its ``CameraFigures``.
     """
-    share = camera_figures(camera).open_share
     scene = camera.open_beam(SIZE, SIZE)
     acquisition, mas = scene.acquisition, expose(scene, "cpu").mas
     time_s = acquisition.exposure_s or 1.0 / (acquisition.line_rate_hz or 1.0)
     run = scene if acquisition.exposure_s else camera.open_beam(SIZE, SIZE, exposure_s=time_s)
     levels = []
     for number, level in enumerate(LEVELS):
-        current_ma = level / share * mas / (time_s * scene.detector.sensor.tdi_stages)
+        current_ma = level / open_share * mas / (time_s * scene.detector.sensor.tdi_stages)
         lit = run.model_copy(update={"source": run.source.model_copy(update={"current_ma": current_ma})})
         lit._memo = {}
         exposure = expose(lit, "cpu")

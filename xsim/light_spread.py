@@ -13,7 +13,7 @@ from xsim.errors import SceneError
 from xsim.light_lag import Lag, lag_of
 from xsim.screen import Scintillator
 
-__all__ = ["LightSpread", "class_distances", "gaussians_of", "light_kernel", "light_spread", "transfer"]
+__all__ = ["LightSpread", "class_distances", "gaussians_of", "light_spread", "transfer"]
 
 FORMS = (
     "light_spread_h_mm2",
@@ -94,7 +94,8 @@ class LightSpread:
 def light_spread(detector: Detector, period_s: float | None = None) -> LightSpread:
     """Spread of every depth class of a detector's screen, from the side that the X-rays enter by.
 
-    With ``period_s``, the time from frame to frame or from line to line, its lag as well.
+    With ``period_s``, the time from frame to frame or from line to line, its lag as well. A line camera reads each line
+    by itself: its light spreads along the line alone, by the sum over the other one; the MTF along it is the same.
 
     The width of a class is that at its middle: proportional to the distance from the sensor for ``spread_depth = 1``,
     as light that leaves a layer of a clear or weakly scattering screen spreads (Lubberts, J. Opt. Soc. Am. 58 (1968)
@@ -126,28 +127,6 @@ def class_distances(screen: Scintillator) -> np.ndarray:
     return screen.sensor_distance((np.arange(screen.classes) + 0.5) / screen.classes)
 
 
-def light_kernel(detector: Detector) -> np.ndarray:
-    """Point response of the light, per pixel, in the middle of the screen's depth and without glare.
-
-    Its transform is T(f) up to the Nyquist frequency in both directions. The aperture of the pixels is in the quanta
-    that each gets, by the mean over its sub-pixel rays, so that the MTF of an image is T(f) sinc(f a); with one ray a
-    pixel it is T(f). Where T is above nought at the Nyquist frequency that takes entries below nought, of 1 % of the
-    light at the most. A line camera reads each line by itself: its light spreads along the line alone, by the sum over
-    the other direction; the MTF along the line is the same.
-
-    Returns
-    -------
-    float32 [2 radius + 1, 2 radius + 1], of a line camera [1, 2 radius + 1]; sum 1, radius 0 where nothing spreads.
-
-    """
-    if detector.response == "ideal":
-        return np.ones((1, 1), np.float32)
-    kernel = point_kernel(detector.scintillator, 1.0, detector.pitch_mm)
-    if detector.kind == "line_scan" and kernel.shape[0] > 1:
-        return np.asarray(kernel.sum(axis=0, dtype=np.float64)[None], np.float32)
-    return kernel
-
-
 def transfer(screen: Scintillator, frequency_per_mm: np.ndarray, width: float = 1.0) -> np.ndarray:
     """MTF of the light T(f) of a spread ``width`` times as wide, glare included; without the pixel's aperture."""
     square = (np.asarray(frequency_per_mm, np.float64) * width) ** 2
@@ -166,6 +145,11 @@ def transfer(screen: Scintillator, frequency_per_mm: np.ndarray, width: float = 
 
 def point_kernel(screen: Scintillator, width: float, pitch_mm: float) -> np.ndarray:
     """Point response of a spread ``width`` times as wide, without glare: float32 [2 n + 1, 2 n + 1], sum 1.
+
+    Its transform is T(f) up to the Nyquist frequency in both directions. The aperture of the pixels is in the quanta
+    that each gets, by the mean over its sub-pixel rays, so that the MTF of an image is T(f) sinc(f a); with one ray a
+    pixel it is T(f). Where T is above nought at the Nyquist frequency that takes entries below nought, of 1 % of the
+    light at the most.
 
     Raises
     ------

@@ -13,8 +13,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog, nnls
-from scipy.sparse import coo_matrix, vstack
 
 from xsim.material import HIGHEST_KEV, LOWEST_KEV, Material, attenuation_table, edges_kev
 
@@ -104,6 +102,8 @@ def fit_nodes(problem: Problem, start: Floats, rounds: int) -> Fit:
 
 def _weights(problem: Problem, through: Floats, importance: Floats) -> tuple[Floats, Floats]:
     """Non-negative weights [row, node] and what they leave, [row, path]."""
+    from scipy.optimize import nnls
+
     weights, left = [], []
     for inverse, each in zip(problem.inverse, importance, strict=True):
         matrix = through * (inverse * each)[:, None]
@@ -189,6 +189,9 @@ def _programme(
     problem: Problem, fit: Fit, through: Floats, slope: Floats, active: NDArray[np.bool_], radius: float
 ) -> tuple[Floats, Floats, float] | None:
     """Step of the nodes [node] and weights [row, node] of the smallest greatest linearised error, and that error."""
+    from scipy.optimize import linprog
+    from scipy.sparse import coo_matrix, vstack
+
     rows, count = fit.weights.shape
     row, path = np.nonzero(active)
     number, unknowns = len(row), count + rows * count + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import warnings
 from collections.abc import Mapping
@@ -77,8 +78,6 @@ class Exposure:
 
     Attributes
     ----------
-    kernel : float64 or float32 [2 n + 1, 2 m + 1]
-        Point response of the mean light of the frame: that of each depth class by its share of the light.
     spread : LightSpread
     signal, variance : float32 [row + margin, column + margin], with depth classes [class, row + margin, ...]
         Mean energy absorbed [keV] and its variance [keV^2], with the kernel's margin.
@@ -92,7 +91,6 @@ class Exposure:
     backend: Backend
     weights: BeamWeights
     mas: float
-    kernel: np.ndarray
     spread: LightSpread
     readout: Readout
     signal: Any
@@ -104,6 +102,11 @@ class Exposure:
     camera: Camera | None = None  # None where all pixels are alike, one frame is taken and nothing corrected
     channel: int = FIRST
     second: Exposure | None = None
+
+    @functools.cached_property
+    def kernel(self) -> np.ndarray:
+        """Point response of the mean light, [2 n + 1, 2 m + 1]: that of each depth class by its share of the light."""
+        return self.spread.mean_kernel(class_means(self.signal))
 
     def record(self, seed: int = 0, frame: int = 0) -> Radiograph:
         """One frame.
@@ -134,10 +137,7 @@ class Exposure:
         check_seed(seed, frame, self.scene.acquisition.frames)
         valid, own = self.valid.copy(), seed if self.channel == FIRST else camera_key(seed, OF_CHANNELS + self.channel)
         tube = seed if self.channel == SECOND_LAYER else own  # both layers are in one beam
-
-        def take_light(_: int, each: int) -> Any:
-            return self.take_light(own, each, tube)
-
+        take_light = functools.partial(self.take_light, tube_seed=tube)
         if self.camera is not None:
             found = self.camera.record(take_light, self.mean_light, valid, own, frame)
         else:
@@ -261,8 +261,7 @@ def expose_at(
     readout = readout_of(scene.detector, float(mean_light.max()))
     camera = own_camera(scene, spread, weights, mas, backend)
     exposure = Exposure(
-        scene, backend, weights, mas, spread.mean_kernel(class_means(seen.signal)), spread, readout, seen.signal,
-        seen.variance, mean_light,
+        scene, backend, weights, mas, spread, readout, seen.signal, seen.variance, mean_light,
         seen.sound[inner].astype(np.uint8), backend.xp.ascontiguousarray(seen.labels[inner]),
         derived_numbers(scene, weights, mas, spread, readout, seen, camera) | told, camera,
     )  # fmt: skip

@@ -22,6 +22,7 @@ from xsim.primitive import Solid
 from xsim.schema import StrictModel
 from xsim.second_exposure import SecondExposure
 from xsim.source import Source
+from xsim.spectrum import Spectrum
 from xsim.station import Geometry, panel
 from xsim.volume import Volume, VolumeBody
 from xsim.volume_io import load_volume
@@ -145,6 +146,11 @@ class Scene(StrictModel):
             specs.append(self.detector.scintillator.material)
         found = (material.edges_kev(spec, material.LOWEST_KEV, material.HIGHEST_KEV) for spec in specs)
         return sorted({edge for edges in found for edge in edges})
+
+    @property
+    def beam(self) -> Spectrum:
+        """Spectrum before the screen where no body stands, at 1 m; its bins are cut at the edges."""
+        return self.source.photons(self.edges_kev).filtered(self.detector.sheets)
 
     @property
     def belt(self) -> Belt | None:

@@ -17,10 +17,10 @@ from xsim import material
 from xsim.backend import Backend
 from xsim.deposition import DEPTH_BINS, deposition_of
 from xsim.detector import Detector
-from xsim.light_spread import LightSpread, light_kernel
+from xsim.light_spread import LightSpread
 
 __all__ = [
-    "PhotonLight", "absorbed_fraction", "count_photons", "draw_light", "light_kernel", "photon_light", "spread_light",
+    "PhotonLight", "absorbed_fraction", "count_photons", "draw_light", "photon_light", "spread_light",
     "take_light",
 ]  # fmt: skip
 
@@ -182,7 +182,7 @@ def count_photons(light: Any, photons_per_kev: float, seed: int, frame: int, bac
     return drawn
 
 
-def spread_light(light: Any, spread: LightSpread | np.ndarray, backend: Backend) -> Any:
+def spread_light(light: Any, spread: LightSpread, backend: Backend) -> Any:
     """Convolve the light of each depth class with its kernel, add them and crop the margin; no pixel below nought.
 
     A kernel of a sharp screen has entries below nought: beside an edge of hardly any light its sum may fall below it,
@@ -191,7 +191,7 @@ def spread_light(light: Any, spread: LightSpread | np.ndarray, backend: Backend)
     Parameters
     ----------
     light : float32 [row, column] or [class, row, column] keV
-    spread : LightSpread, or the kernel of one class, float32 [2 n + 1, 2 m + 1] or [1, 2 m + 1]
+    spread : LightSpread
     backend : Backend
 
     Returns
@@ -199,8 +199,6 @@ def spread_light(light: Any, spread: LightSpread | np.ndarray, backend: Backend)
     float32 [row - 2 n, column - 2 m], n and m of the spread's margin.
 
     """
-    if not isinstance(spread, LightSpread):
-        spread = LightSpread(spread[None], np.array([spread.shape[1] // 2], np.int32))
     found = convolved(light, spread, backend)
     return backend.xp.maximum(found, np.float32(0), out=found) if float(spread.kernels.min()) < 0.0 else found
 

@@ -11,7 +11,6 @@ from xsim.cameras import NamedCamera
 from xsim.errors import OutputError
 from xsim.noise_power import NoisePowerCut
 from xsim.photon_transfer import PhotonTransfer
-from xsim.radiograph import expose
 from xsim.report import Page, Picture, Tile, figure_png
 
 if TYPE_CHECKING:
@@ -49,13 +48,12 @@ def camera_page(camera: NamedCamera, figures: CameraFigures) -> str:
 
 def camera_plots(camera: NamedCamera, figures: CameraFigures) -> dict[str, Figure]:
     """MTF, NPS, DQE, photon transfer and spectral response, by what they show."""
-    black = float(expose(camera.open_beam(16, 16), "cpu").derived["offset_adu"])
-    power, transfer = measured_noise_power(camera), measured_transfer(camera)
+    power, transfer = measured_noise_power(camera), measured_transfer(camera, figures.open_share)
     return {
         "Modulation transfer: light and aperture of the pixel, along the rows.": mtf_plot(figures),
         "Noise power over the signal squared: theory, and measured from simulated frames.": nps_plot(figures, power),
         "Detective quantum efficiency at the typical exposure, noise of pixels included.": dqe_plot(figures),
-        "Photon transfer of simulated frames, and the line fitted to it.": transfer_plot(transfer, black),
+        "Photon transfer of simulated frames, and the line fitted to it.": transfer_plot(transfer, figures.black_adu),
         "Of a photon that arrives: chance to leave energy, and Swank factor of what it leaves.": response_plot(figures),
         "Light of a photon that arrives, in keV at the sensor's side of the screen.": light_plot(figures),
     }
