@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.distribution import Distribution, parse
-from xsim import CorpusError
-from xsim.camera_file import read_camera_file
+from xsim import CorpusError, read_camera_file
 
 __all__ = ["COMMITS", "Format", "detector_formats"]
 
