@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from datagen.corpus_file import COMMITS
+from datagen.detector_format import COMMITS
 from datagen.layout import Shard
 from datagen.store import metadata_files, sync
 from xsim import CorpusError

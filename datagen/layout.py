@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from datagen.corpus_file import CorpusFile, Format
+from datagen.corpus_file import CorpusFile
+from datagen.detector_format import Format
 
 __all__ = ["ARRAYS", "Layout", "Shard"]
 

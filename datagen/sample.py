@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 import xsim
-from datagen.corpus_file import SPLITS, CorpusFile
+from datagen.corpus_file import CorpusFile
+from datagen.header import SPLITS
 from datagen.instances import instance_rows
 from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of, unmakeable
 from datagen.table import ParameterTable, instance_words

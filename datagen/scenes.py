@@ -10,8 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import xsim
-from datagen.corpus_file import SPLITS, BodyRule, CorpusFile, Format
+from datagen.body_rule import BodyRule
+from datagen.corpus_file import CorpusFile
+from datagen.detector_format import Format
 from datagen.distribution import Choice, Distribution, draw, walk
+from datagen.header import SPLITS
 from datagen.placement import PlacementError, Placer
 from datagen.stream import Stream
 from xsim import BackendError, CorpusError, OutputError, SceneError, XsimError

@@ -24,7 +24,8 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from datagen.beams import describe_beams, fit_beams
-from datagen.corpus_file import COMMITS, CorpusFile, Format
+from datagen.corpus_file import CorpusFile
+from datagen.detector_format import COMMITS, Format
 from datagen.layout import ARRAYS, TILE, Layout, padded
 from datagen.table import INSTANCE_COLUMNS, INSTANCE_WHOLE, ParameterTable, instance_words
 from xsim import CorpusError, OutputError

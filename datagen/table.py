@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from datagen.beams import asks_for_few
-from datagen.corpus_file import SPLITS, CorpusFile
+from datagen.corpus_file import CorpusFile
 from datagen.distribution import Choice, Distribution, numbers_of, walk
+from datagen.header import SPLITS
 
 __all__ = ["INSTANCE_COLUMNS", "ParameterTable", "class_of", "instance_words", "material_name"]
 

@@ -1,0 +1,1 @@
+"""The commands of ``datagen``, a module each: ``add`` gives the parser its part."""
