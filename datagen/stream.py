@@ -37,6 +37,10 @@ class Stream:
         """Uniform on [0, 1), a multiple of 2**-53."""
         return (self.word() >> 11) * 2.0**-53
 
+    def units(self, count: int) -> np.ndarray:
+        """The next ``count`` of `unit` at once, float64 [count]."""
+        return np.asarray((self._bits.random_raw(count) >> np.uint64(11)) * 2.0**-53)
+
     def between(self, low: float, high: float) -> float:
         """Uniform on [low, high)."""
         return low + (high - low) * self.unit()
