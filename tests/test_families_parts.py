@@ -11,7 +11,7 @@ from datagen.families import FAMILIES
 from datagen.scenes import draw_scene
 
 SCENES = 20
-PARTS = ("casting",)
+PARTS = ("casting", "circuit_board")
 
 
 @cache
@@ -118,3 +118,16 @@ def test_flaws_of_castings_lie_in_the_metal():
         for index in range(1, len(drawn.scene.body)):
             points = host.to_body(shell_points(drawn.scene, index))
             assert np.abs(winding(surface.vertices, surface.faces, points) - 1).max() < 1e-6
+
+
+def test_voids_of_balls_lie_in_balls():
+    """Points on the sphere of each void lie in one of the ellipsoids of solder."""
+    voids = 0
+    for drawn, _ in scenes("circuit_board"):
+        kinds = [corpus("circuit_board").groups[group] for group in drawn.groups]
+        balls = [drawn.scene.body[k] for k, kind in enumerate(kinds) if kind == "ball"]
+        for index in (k for k, kind in enumerate(kinds) if kind == "ball void"):
+            points = shell_points(drawn.scene, index)
+            assert any((((b.to_body(points) / b.radii_mm) ** 2).sum(axis=1) <= 1).all() for b in balls)
+            voids += 1
+    assert voids > 20

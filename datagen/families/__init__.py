@@ -1,9 +1,10 @@
 """Scene families: kinds of scenes that a corpus file asks for by name, each a module."""
 
 from datagen.families.casting import Casting
+from datagen.families.circuit_board import CircuitBoard
 from datagen.families.family import Family
 
 __all__ = ["FAMILIES", "Family"]
 
 #: Every family by its name.
-FAMILIES: dict[str, type[Family]] = {each.family: each for each in (Casting,)}
+FAMILIES: dict[str, type[Family]] = {each.family: each for each in (Casting, CircuitBoard)}
