@@ -10,6 +10,7 @@ import numpy as np
 
 from datagen.commands import plan
 from datagen.corpus import Corpus, open_corpus
+from datagen.format_reader import TABLES
 
 __all__ = ["add"]
 
@@ -68,9 +69,10 @@ def _print_format(corpus: Corpus, name: str) -> None:
     if not len(view):
         return
     print(f"  {size / 1e6:.1f} MB in {len(files)} files, {size / len(view) / 1e3:.1f} kB a sample:")
-    for array in ("noisy", "clean", "noise", "labels", "valid"):
+    images = [array for array in dict.fromkeys(Path(file).parts[1] for file in files) if array not in TABLES]
+    for array in images:
         part = sum(each["bytes"] for file, each in files.items() if Path(file).parts[1] == array)
-        print(f"    {array:<8} {part / len(view) / 1e3:9.1f} kB a sample")
+        print(f"    {array:<12} {part / len(view) / 1e3:9.1f} kB a sample")
     for column in SHOWN:
         values = view.params(column)
         if np.isfinite(values).any():
