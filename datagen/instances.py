@@ -51,6 +51,7 @@ def instance_rows(
         if pixels:
             rows[index, 10:14] = boxes[index, :4]
             rows[index, 15:17] = contrast(image, index + 1, boxes[index, :4], placed)
+        rows[index, 17] = drawn.targets[index]
     return rows
 
 
@@ -118,7 +119,7 @@ def _size_mm(body: dict[str, Any], scene: xsim.Scene, index: int) -> tuple[float
         return 2.0 * body["radius_mm"], 2.0 * body["radius_mm"], body["height_mm"]
     if shape == "step_wedge":
         return body["step_length_mm"] * len(body["steps_mm"]), body["width_mm"], max(body["steps_mm"])
-    # a mesh: the extent of its corners in the body's frame
+    # any other: the extent of its corners in the body's frame
     corners = scene.body[index].to_body(scene.corners(scene.body[index]))
     x, y, z = np.ptp(corners, axis=0)
     return float(x), float(y), float(z)
