@@ -3,8 +3,9 @@
 from datagen.families.casting import Casting
 from datagen.families.circuit_board import CircuitBoard
 from datagen.families.family import Family
+from datagen.families.weldment import Weldment
 
 __all__ = ["FAMILIES", "Family"]
 
 #: Every family by its name.
-FAMILIES: dict[str, type[Family]] = {each.family: each for each in (Casting, CircuitBoard)}
+FAMILIES: dict[str, type[Family]] = {each.family: each for each in (Casting, CircuitBoard, Weldment)}

@@ -131,17 +131,21 @@ def _lens(rings: int, sectors: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return np.array(places), np.array(sides, np.float64), np.array(faces)
 
 
-def crack(stream: Stream, length_mm: float, depth_mm: float, opening_mm: float, bends: int = 9) -> trimesh.Trimesh:
+def crack(
+    stream: Stream, length_mm: float, depth_mm: float, opening_mm: float, bends: int = 9, wander: float = 0.06
+) -> trimesh.Trimesh:
     """A thin curved lens of a crack: its trace along x, its depth along z, open along y.
 
-    The opening falls off as sqrt(1 - r^2) towards the rim (an elliptic crack), the trace is jagged, the sheet curved.
+    The opening falls off as sqrt(1 - r^2) towards the rim (an elliptic crack); the trace is jagged with ``bends``
+    corners and the sheet curved, by about ``wander`` of the length.
     """
     places, sides, faces = _lens(5, 40)
     along, down = places[:, 0], places[:, 1]
-    wander = _jagged(stream, along, bends, 0.06 * length_mm)
-    wander = wander + stream.between(-0.1, 0.1) * length_mm * along**2 + stream.between(-0.2, 0.2) * depth_mm * down
+    aside = _jagged(stream, along, bends, wander * length_mm)
+    bow = stream.between(-1.6, 1.6) * wander * length_mm
+    aside = aside + bow * along**2 + stream.between(-3, 3) * wander * depth_mm * down
     gape = 0.5 * opening_mm * np.sqrt(np.maximum(0.0, 1.0 - along**2 - down**2)) * sides
-    return closed(np.column_stack([0.5 * length_mm * along, wander + gape, 0.5 * depth_mm * down]), faces)
+    return closed(np.column_stack([0.5 * length_mm * along, aside + gape, 0.5 * depth_mm * down]), faces)
 
 
 def sweep(points_mm: np.ndarray, radius_mm: float | np.ndarray, sides: int = 8) -> trimesh.Trimesh:
