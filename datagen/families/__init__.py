@@ -1,5 +1,7 @@
 """Scene families: kinds of scenes that a corpus file asks for by name, each a module."""
 
+from datagen.families.baggage import Baggage
+from datagen.families.battery import Battery
 from datagen.families.casting import Casting
 from datagen.families.circuit_board import CircuitBoard
 from datagen.families.family import Family
@@ -8,4 +10,4 @@ from datagen.families.weldment import Weldment
 __all__ = ["FAMILIES", "Family"]
 
 #: Every family by its name.
-FAMILIES: dict[str, type[Family]] = {each.family: each for each in (Casting, CircuitBoard, Weldment)}
+FAMILIES: dict[str, type[Family]] = {each.family: each for each in (Baggage, Battery, Casting, CircuitBoard, Weldment)}
