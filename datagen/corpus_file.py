@@ -92,8 +92,6 @@ def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
     header = read_header(document)
     if "defect" in document:
         raise CorpusError("a corpus has no [[defect]] (its bodies are placed by rules) write a [[body]] with inside")
-    if "second_exposure" in document:
-        raise CorpusError("a corpus stores one image (second_exposure makes a second) leave it out")
     tables = {key: parse(value, key) for key, value in document.items() if key not in ("corpus", "body", "detector")}
     bodies = read_bodies(document.get("body", []))
     formats = detector_formats(document.get("detector"), tables, directory)

@@ -15,6 +15,7 @@ from datagen.corpus_file import CorpusFile
 from datagen.detector_format import Format
 from datagen.distribution import Choice, Distribution, draw, walk
 from datagen.header import SPLITS
+from datagen.pair import Pair
 from datagen.placement import PlacementError, Placer
 from datagen.stream import Stream
 from xsim import BackendError, CorpusError, OutputError, SceneError, XsimError
@@ -54,6 +55,8 @@ class DrawnScene:
         {dotted name: number} of every value that was drawn outside repeated bodies.
     groups : tuple of int
         Per body of the scene: the [[body]] of the corpus file it came from, 0-based.
+    pair : Pair or None
+        The same scene behind the camera of [detector.pair].
     """
 
     index: int
@@ -62,6 +65,7 @@ class DrawnScene:
     scene: xsim.Scene
     drawn: dict[str, float] = field(default_factory=dict)
     groups: tuple[int, ...] = ()
+    pair: Pair | None = None
 
 
 def format_of(corpus: CorpusFile, index: int) -> Format:
@@ -119,8 +123,9 @@ def make_scene(corpus: CorpusFile, index: int, attempt: int) -> DrawnScene:
     mapping = {key: draw(value, stream, key, drawn) for key, value in corpus.tables.items()}
     mapping["detector"] = draw(format_of(corpus, index).detector, stream, "detector", drawn)
     mapping["body"], groups = _draw_bodies(corpus, mapping, stream, drawn)
+    other = mapping["detector"].pop("pair", None)
     scene = _checked(mapping, corpus)
-    return DrawnScene(index, attempt, mapping, scene, drawn, groups)
+    return DrawnScene(index, attempt, mapping, scene, drawn, groups, other and Pair.of(scene, other))
 
 
 def draw_scene(corpus: CorpusFile, index: int, start: int = 0) -> tuple[DrawnScene, list[dict[str, Any]]]:
