@@ -124,9 +124,8 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, taken: Taken) -> Sample:
     if told := image.metadata.get("energies"):
         own |= {"energies": told["nodes"], "energies_bound": told["bound"]}
     others = {name: taken.others[name].metadata for name in MEASURED_TOO if name in taken.others}
-    placed = np.array([False, *(corpus.bodies[group].inside is not None for group in drawn.groups)])
     return Sample(
         taken.images,
         ParameterTable(corpus).row(own, {"": image.metadata} | others, drawn.drawn),
-        instance_rows(drawn, image, instance_words(corpus), placed),
+        instance_rows(drawn, image, instance_words(corpus), np.array([False, *drawn.placed])),
     )
