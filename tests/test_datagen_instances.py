@@ -53,7 +53,7 @@ def test_every_shape_has_its_class_and_its_size_however_it_is_turned(tmp_path):
     shutil.copy(mesh, tmp_path / "part.stl")
     text += '[[body]]\nname = "part"\nmesh = "part.stl"\nmesh_unit = "mm"\nmaterial = "Al"\n'
     text += "rotation_deg = [31, 47, 73]\n"
-    text = text.replace("sdd_mm = 500", "sdd_mm = 800")
+    text = text.replace("sdd_mm = 500", "sdd_mm = 800").replace("rows = 24", "rows = 24\npitch_mm = 5.0")
     corpus = load_corpus(saved(tmp_path, text))
     drawn, _ = draw_scene(corpus, 0)
     sizes = body_sizes_mm(drawn)
