@@ -30,6 +30,7 @@ __all__ = [
     "make_scene",
     "noise_seed",
     "redrawable",
+    "split_numbers",
     "split_of",
 ]
 
@@ -93,12 +94,14 @@ def split_of(corpus: CorpusFile, index: int) -> str:
     The golden-ratio sequence spreads each part evenly over a format's scenes, so that small corpora hold the asked
     shares too; the draw of a scene does not depend on it.
     """
-    start = Stream(corpus.header.seed, SPLIT).unit()
-    place = (start + GOLDEN * (index // len(corpus.formats))) % 1.0
+    return SPLITS[int(split_numbers(corpus, index // len(corpus.formats)))]
+
+
+def split_numbers(corpus: CorpusFile, turns: Any) -> Any:
+    """Number in ``SPLITS`` of the part of scenes, by their place among those of their format; of one or of many."""
+    place = (Stream(corpus.header.seed, SPLIT).unit() + GOLDEN * turns) % 1.0
     shares = corpus.header.split
-    if place < shares.train:
-        return SPLITS[0]
-    return SPLITS[1] if place < shares.train + shares.val else SPLITS[2]
+    return 0 + (place >= shares.train) + (place >= shares.train + shares.val)
 
 
 def _checked(mapping: dict[str, Any], corpus: CorpusFile) -> xsim.Scene:
