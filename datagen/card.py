@@ -44,6 +44,14 @@ SUFFIXES = {
     "pair": "the same scene and tube charge behind the camera of [detector.pair]",
 }
 UNITS = {"labels": "-", "valid": "-", "thickness": "mm"}
+TABLES = """`FORMAT/params`: {} numbers of each sample; `FORMAT/instances`: a row for each body (class, material, size,
+box, contrast to noise, whether it is a target). Names and words are in their attributes."""
+OPEN = """```python
+import datagen
+corpus = datagen.open_corpus("STORE")                # this folder, or its URL
+view = corpus.subset(split="train")                  # name a format where there are several
+sample = view[0]                                     # dict: the arrays above, params, index
+```"""
 
 
 @dataclass
@@ -97,47 +105,42 @@ def cards(corpus: CorpusFile, root_sha256: str, versions: dict[str, str], totals
 
 def readme(corpus: CorpusFile, versions: dict[str, str], totals: Totals | None) -> str:
     """The card for people, Markdown."""
-    header, layout = corpus.header, Layout(corpus)
-    frames = header.frames_per_scene
-    made = f"{layout.samples} samples: {header.scenes} scenes" + (f", {frames} frames of each" if frames > 1 else "")
-    if totals is None:
-        state = "being made: `datagen info STORE` counts the shards that are finished"
-    else:
-        state = f"complete: {totals.stored_bytes / 1e6:.1f} MB in {layout.shards} shards"
-        state += f"; {totals.redrawn} draws gave no scene and were drawn again" if totals.redrawn else ""
+    layout, asked = Layout(corpus), asked_for(corpus)
+    drawn = _rows(("value", "asked for"), [(path, _shown(each)) for path, each in asked.items()])
+    formats = [_format(corpus, each) for each in corpus.formats]
     parts = [
-        f"# {_line(header.name)}",
-        header.description or "Simulated radiographs with their noise-free images, labels and parameters.",
-        _rows(("", ""), [
-            ("samples", made), ("state", state), ("licence", _line(header.license or "none stated")),
-            *([("author", _line(header.author))] if header.author else []),
-        ]),
+        *_head(corpus, layout, totals),
         "## Formats",
-        _rows(("format", "images", "detector", "state", *SPLITS), [_format(corpus, each) for each in corpus.formats]),
+        _rows(("format", "images", "detector", "state", *SPLITS), formats),
         "Samples by part; a scene, with all its frames, is in one part only.",
         "## Arrays",
         "A zarr v3 group; each format is a subgroup with the axes sample, row, column.",
         _rows(("array", "type", "unit", "what it is"), _arrays(corpus, layout)),
-        f"`FORMAT/params`: {len(ParameterTable(corpus).columns)} numbers of each sample, `FORMAT/instances`: one row for each body "
-        "(class, material, size, box, contrast to noise, whether it is a target); names and words in their attributes.",
+        TABLES.format(len(ParameterTable(corpus).columns)),
         "## Open it",
         OPEN,
         "## What was drawn",
-        _rows(("value", "asked for"), [(path, _shown(each)) for path, each in asked_for(corpus).items()])
-        if asked_for(corpus)
-        else "Nothing: every scene has the values of the corpus file.",
+        drawn if asked else "Nothing: every scene has the values of the corpus file.",
         "## Provenance",
         _provenance(corpus, versions, totals),
-    ]  # fmt: skip
+    ]
     return "\n\n".join(parts) + "\n"
 
 
-OPEN = """```python
-import datagen
-corpus = datagen.open_corpus("STORE")                # this folder, or its URL
-view = corpus.subset(split="train")                  # name a format where there are several
-sample = view[0]                                     # dict: the arrays above, params, index
-```"""
+def _head(corpus: CorpusFile, layout: Layout, totals: Totals | None) -> list[str]:
+    header = corpus.header
+    frames = f", {header.frames_per_scene} frames of each" if header.frames_per_scene > 1 else ""
+    state = "being made: `datagen info STORE` counts the shards that are finished"
+    if totals is not None:
+        state = f"complete: {totals.stored_bytes / 1e6:.1f} MB in {layout.shards} shards"
+        state += f"; {totals.redrawn} draws gave no scene and were drawn again" if totals.redrawn else ""
+        state += f"; {totals.warnings} warnings" if totals.warnings else ""
+    rows = [("samples", f"{layout.samples}, of {header.scenes} scenes{frames}"), ("state", state)]
+    rows.append(("licence", header.license or "none stated"))
+    if header.author:
+        rows.append(("author", header.author))
+    about = header.description or "Simulated radiographs with their noise-free images, labels and parameters."
+    return [f"# {_line(header.name)}", about, _rows(("", ""), rows)]
 
 
 def _format(corpus: CorpusFile, each: Format) -> tuple[str, ...]:
