@@ -121,11 +121,16 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, taken: Taken) -> Sample:
     }
     if scene.second_exposure is not None:
         own["voltage_kv_second"] = scene.second_exposure.source(scene.source).voltage_kv
-    if told := image.metadata.get("energies"):
-        own |= {"energies": told["nodes"], "energies_bound": told["bound"]}
-    others = {name: taken.others[name].metadata for name in MEASURED_TOO if name in taken.others}
+    images = {"": image, **{name: taken.others[name] for name in MEASURED_TOO if name in taken.others}}
+    metadata = {name: _with_energies(each.metadata) for name, each in images.items()}
     return Sample(
         taken.images,
-        ParameterTable(corpus).row(own, {"": image.metadata} | others, drawn.drawn),
+        ParameterTable(corpus).row(own, metadata, drawn.drawn),
         instance_rows(drawn, image, instance_words(corpus), np.array([False, *drawn.placed])),
     )
+
+
+def _with_energies(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Metadata with what is told of few energies under the names of its columns."""
+    told = metadata.get("energies") or {}
+    return metadata | {"energies": told.get("nodes"), "energies_bound": told.get("bound")}

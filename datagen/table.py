@@ -111,7 +111,7 @@ class ParameterTable:
     @cached_property
     def whole(self) -> list[str]:
         """Names of the columns that hold whole numbers."""
-        bits = [name for name in self._of_others if name.startswith("adc_bits")]
+        bits = [name for name in self._of_others if name.rpartition("_")[0] in ("adc_bits", "energies")]
         return [*WHOLE, *self._few[:1], *bits]
 
     @cached_property
@@ -122,7 +122,7 @@ class ParameterTable:
     def _of_others(self) -> list[str]:
         held = [other for other in MEASURED_TOO if any(other in each.others for each in self.corpus.formats)]
         voltage = ["voltage_kv_second"] if "second_exposure" in self.corpus.tables else []
-        return [*voltage, *(f"{name}_{other}" for other in held for name in MEASURED)]
+        return [*voltage, *(f"{name}_{other}" for other in held for name in (*self._few, *MEASURED))]
 
     @cached_property
     def words(self) -> dict[str, list[Any]]:
@@ -150,7 +150,7 @@ class ParameterTable:
         """
         given = {**drawn, **own}
         for name, told in metadata.items():
-            given |= {f"{key}_{name}" if name else key: told.get(key) for key in MEASURED}
+            given |= {f"{key}_{name}" if name else key: told.get(key) for key in (*self._few, *MEASURED)}
         values = [given.get(column) for column in self.columns]
         return [float("nan") if value is None else float(value) for value in values]
 
