@@ -6,12 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from datagen.commands import generate, info
+from datagen.commands import generate, info, verify
 from xsim import CommandParser, run_command
 
 __all__ = ["main"]
 
-COMMANDS = (generate, info)
+COMMANDS = (generate, info, verify)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

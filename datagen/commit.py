@@ -17,9 +17,8 @@ from typing import Any
 from datagen.detector_format import COMMITS
 from datagen.layout import Shard
 from datagen.place import Place, Where, open_place
-from datagen.root import ROOT
+from datagen.root import ROOT, DamagedError, out_of_reach
 from datagen.seal import digest_of, read_group, render, seal, sealed
-from xsim import CorpusError
 
 __all__ = [
     "commit_key",
@@ -111,10 +110,14 @@ def read_commit(out: Where, number: int) -> dict[str, Any] | None:
         intact = sealed(record, SEAL) and record["shard"] == number
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError):
+    except OSError as error:
+        if not place.lost(error):
+            raise out_of_reach(place, error) from None
+        intact = False
+    except (ValueError, KeyError):
         intact = False
     if not intact:
-        raise CorpusError(
+        raise DamagedError(
             f"{place}/{key} is damaged (not as it was written) generate the corpus again to mend shard {number}"
         )
     return record
@@ -122,7 +125,11 @@ def read_commit(out: Where, number: int) -> dict[str, Any] | None:
 
 def commit_numbers(out: Where) -> list[int]:
     """Numbers of the shards that have a record, in order."""
-    return sorted(int(name) for name in open_place(out).children(COMMITS) if name.isdigit())
+    place = open_place(out)
+    try:
+        return sorted(int(name) for name in place.children(COMMITS) if name.isdigit())
+    except OSError as error:
+        raise out_of_reach(place, error) from None
 
 
 def read_commits(out: Where) -> Iterator[dict[str, Any]]:
@@ -167,10 +174,8 @@ def damaged_file(place: Place, record: dict[str, Any], contents: bool) -> str | 
                 return f"{name} has {size} bytes of {facts['bytes']}"
             if contents and place.sha256(name) != facts["sha256"]:
                 return f"{name} is not as it was written"
-        except FileNotFoundError:
-            return f"{name} is missing"
         except OSError as error:
-            return f"{name} cannot be read: {error.strerror or error}"
+            return _lost(place, name, error)
     return None
 
 
@@ -180,13 +185,18 @@ def damaged_metadata(place: Place, record: dict[str, Any], seen: dict[str, str])
         if name not in seen:
             try:
                 seen[name] = place.sha256(name)
-            except FileNotFoundError:
-                return f"{name} is missing"
             except OSError as error:
-                return f"{name} cannot be read: {error.strerror or error}"
+                return _lost(place, name, error)
         if seen[name] != digest:
             return f"{name} is not as it was written"
     return None
+
+
+def _lost(place: Place, name: str, error: OSError) -> str:
+    """What to say of a file that is lost; raises where it is only out of reach."""
+    if not place.lost(error):
+        raise out_of_reach(place, error) from None
+    return f"{name} is missing" if isinstance(error, FileNotFoundError) else f"{name} cannot be read: {error.strerror}"
 
 
 def uncommit(out: Where, number: int) -> None:

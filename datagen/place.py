@@ -97,6 +97,10 @@ class Place(ABC):
             return False
         return True
 
+    def lost(self, error: OSError) -> bool:
+        """Whether an error of reading says that what was written is lost, not that the place is out of reach."""
+        return isinstance(error, FileNotFoundError)
+
     def sha256(self, key: str) -> str:
         """Hash of a file's content."""
         digest = hashlib.sha256()
@@ -179,6 +183,9 @@ class FolderPlace(Place):
             if (self.root / below).exists():  # a file of that name
                 raise
             return []
+
+    def lost(self, error: OSError) -> bool:
+        return super().lost(error) or error.errno == errno.EIO
 
     def zarr_store(self) -> Any:
         return zarr.storage.LocalStore(self.root, read_only=True)

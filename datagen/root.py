@@ -13,14 +13,19 @@ from datagen.seal import digest_of, read_group, sealed
 from xsim import CorpusError
 
 __all__ = [
+    "COPIES",
     "MARK",
+    "OLDEST",
     "ROOT",
     "SCHEMA",
     "SEAL",
+    "DamagedError",
     "damaged_description",
     "image_shape",
     "open_array",
+    "out_of_reach",
     "read_checked",
+    "read_copies",
     "read_descriptions",
     "read_root",
     "root_intact",
@@ -29,6 +34,7 @@ __all__ = [
 
 MARK = "datagen_corpus"
 ROOT = "zarr.json"
+COPIES = f"{COMMITS}/{ROOT}"  # holds a copy of every other description
 SEAL = "description_sha256"
 SCHEMA, OLDEST = 2, 1  # layouts of a store: the one written, the first still read
 
@@ -47,16 +53,18 @@ def state_of(out: Where) -> tuple[str, dict[str, Any]]:
     except FileNotFoundError:
         return _without_root(place), {}
     except OSError as error:
-        raise CorpusError(f"cannot read {place} ({error.strerror or error}) check that it is within reach") from None
+        if place.lost(error):
+            raise damaged_description(place, f"{ROOT} cannot be read: {error.strerror}") from None
+        raise out_of_reach(place, error) from None
     try:
         description = json.loads(content)["attributes"][MARK]
     except (ValueError, KeyError, TypeError):
         description = None
-    if isinstance(description, dict) and description.get("schema") == OLDEST:
+    if isinstance(description, dict) and description.get("schema") == OLDEST and SEAL not in description:
         return "corpus", description  # had no hash of its own
     if root_intact(content):
         return "corpus", dict(read_group(content)[MARK])
-    if description is None and not place.exists(f"{COMMITS}/{ROOT}"):
+    if description is None and not place.exists(COPIES):
         return "other", {}
     raise damaged_description(place, f"{ROOT} is not as it was written")
 
@@ -82,9 +90,29 @@ def root_intact(content: bytes) -> bool:
         return False
 
 
-def damaged_description(place: Place, wrong: str) -> CorpusError:
+def read_copies(content: bytes) -> dict[str, bytes] | None:
+    """Copies of the descriptions, by their names in the store; None where they are not as they were written."""
+    try:
+        attributes = read_group(content)
+    except ValueError:
+        return None
+    if not sealed(attributes, SEAL):
+        return None
+    return {key: text.encode() for key, text in attributes["descriptions"].items()}
+
+
+class DamagedError(CorpusError):
+    """A part of a store that is not as it was written."""
+
+
+def damaged_description(place: Place, wrong: str) -> DamagedError:
     """What to say of a store that is not described as it was."""
-    return CorpusError(f"the description of {place} is damaged ({wrong}) mend it with: datagen verify {place}")
+    return DamagedError(f"the description of {place} is damaged ({wrong}) mend it with: datagen verify {place}")
+
+
+def out_of_reach(place: Place, error: OSError) -> CorpusError:
+    """What to say of a place that cannot be asked."""
+    return CorpusError(f"cannot read {place} ({error.strerror or error}) check that it is within reach")
 
 
 def read_root(out: Where) -> dict[str, Any]:
@@ -120,7 +148,9 @@ def read_descriptions(out: Where, format_name: str) -> dict[str, bytes]:
     if told is None:
         names = [f"{format_name}/{name}/{ROOT}" for name in place.children(format_name)]
         return {key: place.read(key) for key in names if place.exists(key)}
-    found = {key: place.read(key) for key in (ROOT, f"{COMMITS}/{ROOT}") if place.exists(key)}
+    found = {ROOT: place.read(ROOT), COPIES: place.read(COPIES) if place.exists(COPIES) else b""}
+    if not root_intact(found[ROOT]) or read_copies(found[COPIES]) is None:
+        raise damaged_description(place, f"{COPIES} is not as it was written")
     for key, digest in told.items():
         if key.startswith(f"{format_name}/"):
             found[key] = read_checked(place, key, digest)
@@ -137,7 +167,9 @@ def read_checked(place: Place, key: str, digest: str) -> bytes:
     """
     try:
         content = place.read(key)
-    except FileNotFoundError:
+    except OSError as error:
+        if not place.lost(error):
+            raise out_of_reach(place, error) from None
         raise damaged_description(place, f"{key} is missing") from None
     if digest_of(content) != digest:
         raise damaged_description(place, f"{key} is not as it was written")

@@ -25,10 +25,10 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 from datagen.beams import describe_beams, fit_beams
 from datagen.corpus_file import CorpusFile
-from datagen.detector_format import COMMITS, Format
+from datagen.detector_format import Format
 from datagen.layout import TILE, Layout, padded
 from datagen.place import FolderPlace, Place, Where, open_place, sync
-from datagen.root import MARK, ROOT, SCHEMA, SEAL, image_shape, open_array, read_root, state_of
+from datagen.root import COPIES, MARK, ROOT, SCHEMA, SEAL, image_shape, open_array, read_root, state_of
 from datagen.seal import digest_of, render, seal
 from datagen.table import INSTANCE_COLUMNS, INSTANCE_WHOLE, ParameterTable, instance_words
 from xsim import OutputError
@@ -39,6 +39,7 @@ __all__ = [
     "image_shape",
     "open_array",
     "read_root",
+    "render_copies",
     "state_of",
     "write_descriptions",
 ]
@@ -93,10 +94,14 @@ def describe_store(corpus: CorpusFile) -> dict[str, bytes]:
         **describe_beams(fit_beams(corpus)),
     }
     root = render({MARK: seal(description, SEAL)})
+    return {**below, COPIES: render_copies({**below, ROOT: root}), ROOT: root}
+
+
+def render_copies(descriptions: dict[str, bytes]) -> bytes:
+    """The description of the commit records' group: with a copy of every other description."""
     about = "One group per finished shard; its attributes are the commit record. A shard without one does not exist."
-    copies = {key: content.decode() for key, content in {**below, ROOT: root}.items()}
-    beside = render(seal({"about": about, "descriptions": copies}, SEAL))
-    return {**below, f"{COMMITS}/{ROOT}": beside, ROOT: root}
+    copies = {key: content.decode() for key, content in descriptions.items()}
+    return render(seal({"about": about, "descriptions": copies}, SEAL))
 
 
 def write_descriptions(place: Place, descriptions: dict[str, bytes]) -> None:
