@@ -7,11 +7,23 @@ import sys
 from collections.abc import Sequence
 
 from datagen.commands import generate, info, verify
+from datagen.commands import (
+    families,
+    generate,
+    info,
+    preview,
+)
 from xsim import CommandParser, run_command
 
 __all__ = ["main"]
 
 COMMANDS = (generate, info, verify)
+COMMANDS = (
+    generate,
+    info,
+    preview,
+    families,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

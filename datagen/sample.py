@@ -121,7 +121,6 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, image: xsim.Radiograph) -> 
     }
     if told := image.metadata.get("energies"):
         own |= {"energies": told["nodes"], "energies_bound": told["bound"]}
-    placed = np.array([False, *(corpus.bodies[group].inside is not None for group in drawn.groups)])
     return Sample(
         {
             "noisy": image.noisy.astype(np.uint16),
@@ -131,7 +130,7 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, image: xsim.Radiograph) -> 
             "valid": image.valid.astype(np.uint8),
         },
         ParameterTable(corpus).row(own, image.metadata, drawn.drawn),
-        instance_rows(drawn, image, instance_words(corpus), placed),
+        instance_rows(drawn, image, instance_words(corpus), np.array([False, *drawn.placed])),
     )
 
 
