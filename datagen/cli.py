@@ -6,23 +6,25 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from datagen.commands import generate, info, verify
 from datagen.commands import (
     families,
     generate,
     info,
+    merge,
     preview,
+    verify,
 )
 from xsim import CommandParser, run_command
 
 __all__ = ["main"]
 
-COMMANDS = (generate, info, verify)
 COMMANDS = (
     generate,
     info,
+    merge,
     preview,
     families,
+    verify,
 )
 
 

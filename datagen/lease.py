@@ -1,6 +1,6 @@
 """Leases: the locks of a store in an object store.
 
-A job puts an object ``.lock/JOB-ID`` where there is none, and looks which others are there: of two that exclude each
+A job puts an object ``.leases/JOB-ID`` where there is none, and looks which others are there: of two that exclude each
 other and come at once, neither goes on. The holder writes its object again every `BEAT_S`; one that has not been
 written for `STALE_S`, by the clock of the object store, is of a job that died, and is removed. A job that stood still
 for so long may find another at work: both write the same bytes, for a shard is a function of the corpus alone.
@@ -14,7 +14,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 
-from datagen.lock import LOCK, Task, busy, owner, told_task
+from datagen.lock import LEASES, Task, busy, owner, told_task
 from datagen.object_place import ObjectPlace
 from datagen.place import Place
 from xsim import CorpusError, OutputError
@@ -31,7 +31,7 @@ def leased(place: Place, task: Task | None) -> Iterator[None]:
     """Hold a store that lies in an object store; see ``datagen.lock.locked``."""
     assert isinstance(place, ObjectPlace)
     kind = "whole" if task is None else f"task-{task[0]}-of-{task[1]}"
-    key = f"{LOCK}/{kind}-{uuid.uuid4().hex}"
+    key = f"{LEASES}/{kind}-{uuid.uuid4().hex}"
     try:
         place.create(key, owner().encode())
     except OSError as error:
@@ -54,8 +54,8 @@ def _refuse_beside(place: ObjectPlace, key: str, task: Task | None) -> None:
     """Raise where a living job holds the store against this one; remove the leases of dead ones."""
     try:
         now = place.modified(key)
-        for name in place.children(LOCK):
-            other, found = f"{LOCK}/{name}", NAME.fullmatch(name)
+        for name in place.children(LEASES):
+            other, found = f"{LEASES}/{name}", NAME.fullmatch(name)
             if other == key or found is None:
                 continue
             theirs = (int(found[1]), int(found[2])) if found[1] else None

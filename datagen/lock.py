@@ -15,9 +15,10 @@ from pathlib import Path
 from datagen.place import FolderPlace, Place, Where, open_place
 from xsim import CorpusError, OutputError
 
-__all__ = ["LOCK", "Task", "locked", "owner", "told_task"]
+__all__ = ["LEASES", "LOCK", "Task", "locked", "owner", "told_task"]
 
 LOCK = ".lock"
+LEASES = ".leases"  # instead, in an object store
 TASK = re.compile(r"\.lock-(\d+)-of-(\d+)")
 LOOKS, LOOK_S = 5, 0.02
 Task = tuple[int, int]  # (i, n): piece i of n

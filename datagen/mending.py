@@ -109,7 +109,7 @@ class Descriptions:
     def _candidates(self, name: str) -> Iterable[bytes]:
         yield self._content(name)
         if name == COPIES:
-            parts = {key: self._was(key) for key in [*sorted(self._good_root_digests), ROOT]}
+            parts = {key: self._was(key) for key in [*self._good_root_digests, ROOT]}
             whole = {key: content for key, content in parts.items() if content is not None}
             if len(whole) == len(parts):
                 yield render_copies(whole)

@@ -21,6 +21,7 @@ __all__ = [
     "SEAL",
     "DamagedError",
     "damaged_description",
+    "damaged_part",
     "image_shape",
     "open_array",
     "out_of_reach",
@@ -158,11 +159,11 @@ def read_descriptions(out: Where, format_name: str) -> dict[str, bytes]:
 
 
 def read_checked(place: Place, key: str, digest: str) -> bytes:
-    """A description whose hash is known.
+    """A file of a store whose hash is known.
 
     Raises
     ------
-    CorpusError
+    DamagedError
         Where it is missing, or not as it was written.
     """
     try:
@@ -170,10 +171,15 @@ def read_checked(place: Place, key: str, digest: str) -> bytes:
     except OSError as error:
         if not place.lost(error):
             raise out_of_reach(place, error) from None
-        raise damaged_description(place, f"{key} is missing") from None
+        raise damaged_part(place, f"{key} is missing") from None
     if digest_of(content) != digest:
-        raise damaged_description(place, f"{key} is not as it was written")
+        raise damaged_part(place, f"{key} is not as it was written")
     return content
+
+
+def damaged_part(place: Place, wrong: str) -> DamagedError:
+    """What to say of a store of which a file is damaged."""
+    return DamagedError(f"{place} is damaged ({wrong}) mend it with: datagen verify {place}")
 
 
 def image_shape(out: Where, format_name: str) -> tuple[int, int] | None:

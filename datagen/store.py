@@ -78,7 +78,7 @@ def describe_store(corpus: CorpusFile) -> dict[str, bytes]:
     group = zarr.create_group(zarr.storage.MemoryStore(memory), zarr_format=3)
     for place, each in enumerate(corpus.formats):
         _write_format(corpus, layout, group, place, each)
-    below = {key: value.to_bytes() for key, value in sorted(memory.items()) if key != ROOT}
+    below = {key: value.to_bytes() for key, value in memory.items() if key != ROOT}
     header = corpus.header
     description = {
         "schema": SCHEMA,

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from datagen.commit import commit_key, commit_numbers, damaged_file, read_commit, uncommit
 from datagen.corpus_file import CorpusFile, load_corpus
 from datagen.detector_format import COMMITS
-from datagen.lock import LOCK, locked
+from datagen.lock import LEASES, LOCK, locked
 from datagen.mending import Descriptions
 from datagen.place import Place, Where, open_place
 from datagen.root import COPIES, ROOT, DamagedError, out_of_reach, state_of
@@ -120,6 +120,8 @@ def verify(
             _change(place, verdict, mend, set(foreign))
         if clean and verdict.orphans:
             _clean(place, verdict, set(records))
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(f"cannot write to {place} ({error.strerror or error}) look only, with --keep") from None
     return verdict
@@ -163,7 +165,7 @@ def _list_others(place: Place, owned: set[str], descriptions: Descriptions, verd
     record = re.compile(rf"{COMMITS}/\d+/zarr\.json")
     try:
         for name in place.files():
-            if name in owned or name in described or record.fullmatch(name) or name.startswith(LOCK):
+            if name in owned or name in described or record.fullmatch(name) or name.startswith((LOCK, f"{LEASES}/")):
                 continue
             ours = name.startswith(arrays) or name.endswith(".partial")
             (verdict.orphans if ours else verdict.strangers).append(name)
