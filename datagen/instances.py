@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 import xsim
 from datagen.scenes import DrawnScene
@@ -68,20 +69,11 @@ def label_boxes(labels: np.ndarray, count: int) -> np.ndarray:
     int64 [label - 1, (first row, stop row, first column, stop column, pixels)]
     """
     boxes = np.zeros((count, 5), dtype=np.int64)
-    where = np.flatnonzero(labels)
-    if where.size == 0:
-        return boxes
-    values = labels.ravel()[where]
-    order = np.argsort(values, kind="stable")
-    values, where = values[order], where[order]
-    starts = np.flatnonzero(np.diff(values, prepend=0))
-    row, column = np.divmod(where, labels.shape[1])
-    found = values[starts].astype(np.int64) - 1
-    boxes[found, 0] = np.minimum.reduceat(row, starts)
-    boxes[found, 1] = np.maximum.reduceat(row, starts) + 1
-    boxes[found, 2] = np.minimum.reduceat(column, starts)
-    boxes[found, 3] = np.maximum.reduceat(column, starts) + 1
-    boxes[found, 4] = np.diff(starts, append=values.size)
+    pixels = np.bincount(labels.ravel(), minlength=count + 1)
+    for place, found in enumerate(ndimage.find_objects(labels, count)):
+        if found is not None:
+            rows, columns = found
+            boxes[place] = rows.start, rows.stop, columns.start, columns.stop, pixels[place + 1]
     return boxes
 
 
