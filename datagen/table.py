@@ -35,7 +35,7 @@ INSTANCE_COLUMNS = (
     "target",
 )  # fmt: skip
 SEVERAL = "several"
-CLASSES = ("box", "cone", "cylinder", "ellipsoid", "mesh", "sphere", "step_wedge", "tube", "volume")
+CLASSES = ("box", "cone", "cylinder", "ellipsoid", "mesh", "sphere", "spheres", "step_wedge", "tube", "volume")
 INSTANCE_WHOLE = ("label", "target", "row_first", "row_stop", "column_first", "column_stop", "pixels")
 
 
