@@ -81,14 +81,18 @@ def _asked(corpus: CorpusFile) -> dict[str, Distribution | None]:
     for path, part in parts:
         for name, distribution in walk(part, path):
             found.setdefault(name, []).append(distribution)
+    for family in corpus.families:
+        for name, distribution in family.distributions().items():
+            found.setdefault(name, []).append(distribution)
     return {name: each[0] if all(one == each[0] for one in each) else None for name, each in found.items()}
 
 
 def _of_repeated(corpus: CorpusFile, drawn: DrawnScene) -> Iterator[tuple[str, float]]:
     """Drawn values of bodies that a rule makes any number of, one for each body."""
+    rules = {rule.name: rule for rule in corpus.bodies}
     for body, group in zip(drawn.mapping["body"], drawn.groups, strict=True):
-        rule = corpus.bodies[group]
-        if rule.count is not None:
+        rule = rules.get(corpus.groups[group])
+        if rule is not None and rule.count is not None:
             yield from _beside(rule.template, body, f"body.{rule.name}")
 
 
