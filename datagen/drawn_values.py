@@ -82,7 +82,7 @@ def _asked(corpus: CorpusFile) -> dict[str, Distribution | None]:
         for name, distribution in walk(part, path):
             found.setdefault(name, []).append(distribution)
     for family in corpus.families:
-        for name, distribution in family.distributions().items():
+        for name, distribution in family.distributions():
             found.setdefault(name, []).append(distribution)
     return {name: each[0] if all(one == each[0] for one in each) else None for name, each in found.items()}
 
