@@ -69,12 +69,9 @@ def test_targets_are_outlined_around_not_over(tmp_path):
     assert lines.any() and not (lines & (tiles[0].labels > 0)).any()
     assert np.array_equal(shown[~lines], plain[~lines])
     sample = simulate_scene(corpus, 0, range(1)).samples[0]
-    block = sample.images["labels"] == 2 - (
-        sample.params[ParameterTable(corpus).columns.index("body.wedge.count")] == 0
-    )
-    assert (tiles[0].labels == np.where(block, 0, sample.images["labels"])).all(), (
-        "all but the block lie inside another"
-    )
+    labels = sample.images["labels"]
+    block = labels == 2 - (sample.params[ParameterTable(corpus).columns.index("body.wedge.count")] == 0)
+    assert (tiles[0].labels == np.where(block, 0, labels)).all(), "all but the block lie inside another"
 
 
 def test_scenes_are_spread_and_each_format_has_its_turn(tmp_path):
