@@ -23,7 +23,7 @@ class DrawnValues:
     Attributes
     ----------
     values : dict
-        {dotted name: drawn numbers}; of a choice between other things than numbers, the index of the option.
+        {dotted name: drawn numbers}; of a choice between other things than numbers, the code of the option.
     asked : dict
         {dotted name: its distribution}; None where several share the name, each for some scenes.
     words : dict
@@ -74,8 +74,9 @@ def draw_values(corpus: CorpusFile, count: int) -> DrawnValues:
 
 def _asked(corpus: CorpusFile) -> dict[str, Distribution | None]:
     found: dict[str, list[Distribution]] = {}
-    parts: list[tuple[str, Any]] = [*corpus.tables.items()]
-    parts += [("detector", each.detector) for each in corpus.formats]
+    parts: list[tuple[str, Any]] = [(table.name, table.row) for table in corpus.conditions]
+    for each in corpus.formats:
+        parts += [*corpus.tables_of(each).items(), ("detector", each.detector)]
     for rule in corpus.bodies:
         parts += [(f"body.{rule.name}.count", rule.count), (f"body.{rule.name}", rule.template)]
     for path, part in parts:
@@ -102,7 +103,7 @@ def _beside(template: Any, value: Any, path: str) -> Iterator[tuple[str, float]]
         if numbers_of(template):
             yield path, float(value)
         elif not any(True for option in template.choice for _ in walk(option, "")):
-            yield path, float(template.choice.index(value))
+            yield path, float(template.first_code + template.choice.index(value))
     elif isinstance(template, Distribution):
         yield path, float(value)
     elif isinstance(template, dict):

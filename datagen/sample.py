@@ -15,9 +15,9 @@ from datagen.header import SPLITS
 from datagen.instances import instance_rows
 from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of, unmakeable
 from datagen.table import ParameterTable, instance_words
-from xsim import XsimError
+from xsim import CorpusError, XsimError
 
-__all__ = ["Sample", "SceneSamples", "check_sample", "simulate_scene"]
+__all__ = ["Sample", "SceneSamples", "check_sample", "check_saturation", "simulate_scene"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,10 @@ def simulate_scene(
                 for frame in frames:
                     seed = noise_seed(corpus, index)
                     image = xsim.simulate(drawn.scene, seed, backend, frame, threads=1, quadratures=beams or {})
+                    if corpus.header.saturated_share is not None and not images:
+                        # every shard of a series judges by the same frame
+                        first = image if frame == 0 else xsim.simulate(drawn.scene, seed, backend, 0, threads=1)
+                        check_saturation(first, corpus.header.saturated_share)
                     images.append(image)
                     tick()
         except XsimError as error:
@@ -132,6 +136,21 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, image: xsim.Radiograph) -> 
         ParameterTable(corpus).row(own, image.metadata, drawn.drawn),
         instance_rows(drawn, image, instance_words(corpus), np.array([False, *drawn.placed])),
     )
+
+
+def check_saturation(image: xsim.Radiograph, limit: float) -> None:
+    """Refuse an image of which more than a share of the pixels saturate.
+
+    Raises
+    ------
+    CorpusError
+        Another draw may have fewer.
+    """
+    share = image.metadata["saturated_share"]
+    if share > limit:
+        raise CorpusError(
+            f"{100 * share:.3g} % of the pixels saturate (corpus.saturated_share = {limit:g}) lower the dose"
+        )
 
 
 def check_sample(image: xsim.Radiograph, scene: int) -> None:
