@@ -14,7 +14,7 @@ from datagen.corpus_file import CorpusFile
 from datagen.header import SPLITS
 from datagen.instances import instance_rows
 from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of, unmakeable
-from datagen.table import ParameterTable, instance_words
+from datagen.table import STATES, ParameterTable, instance_words
 from xsim import CorpusError, XsimError
 
 __all__ = ["Sample", "SceneSamples", "check_sample", "check_saturation", "simulate_scene"]
@@ -122,6 +122,7 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, image: xsim.Radiograph) -> 
         "redraws": drawn.attempt,
         "bodies": len(drawn.groups),
         "voltage_kv": drawn.mapping.get("source", {}).get("voltage_kv"),
+        "state": STATES.index(image.metadata["state"]),
     }
     if told := image.metadata.get("energies"):
         own |= {"energies": told["nodes"], "energies_bound": told["bound"]}

@@ -17,7 +17,7 @@ from datagen.distribution import Choice, Distribution, numbers_of, walk
 from datagen.family_scene import FAMILY
 from datagen.header import SPLITS
 
-__all__ = ["INSTANCE_COLUMNS", "ParameterTable", "class_of", "instance_words", "material_name"]
+__all__ = ["INSTANCE_COLUMNS", "STATES", "ParameterTable", "class_of", "instance_words", "material_name"]
 
 WHOLE = ("scene", "frame", "seed", "redraws", "bodies", "adc_bits")
 # columns that the radiograph's metadata gives under the same name
@@ -26,7 +26,8 @@ MEASURED = (
     "gain_adu_per_kev", "gain_adu_per_quantum", "read_noise_adu", "kernel_sum_squares", "adc_bits", "pitch_mm",
     "saturated_share", "invalid_share",
 )  # fmt: skip
-OWN = ("scene", "frame", "seed", "split", "redraws", "bodies", "voltage_kv")
+OWN = ("scene", "frame", "seed", "split", "redraws", "bodies", "voltage_kv", "state")
+STATES = ("raw", "offset_corrected", "flat_field_corrected")  # of correction, words of the column
 FEW = ("energies", "energies_bound")  # of a corpus that asks for few energies
 INSTANCE_COLUMNS = (
     "label", "group", "class", "material", "x_mm", "y_mm", "z_mm", "size_x_mm", "size_y_mm", "size_z_mm",
@@ -125,7 +126,7 @@ class ParameterTable:
     @cached_property
     def words(self) -> dict[str, list[Any]]:
         """Lists that codes point into: of the split, and of choices between other things than numbers."""
-        lists: dict[str, list[Any]] = {"split": list(SPLITS)}
+        lists: dict[str, list[Any]] = {"split": list(SPLITS), "state": list(STATES)}
         if self.corpus.families:
             lists[FAMILY] = [rule.name for rule in self.corpus.families]
         for path, distribution in self._named:

@@ -274,6 +274,9 @@ source = { voltage_kv = { uniform = [80, 90] }, filters = { choice = [[], [{ mat
         assert ("Al" in word, "Cu" in word) == tuple(m in str(each.mapping["source"]["filters"]) for m in ("Al", "Cu"))
         told.add((index % 2, row["source.filters"]))
     assert told == {(0, 0.0), (0, 1.0), (1, 2.0), (1, 3.0)}
+    for index, state in enumerate(("raw", "flat_field_corrected")):
+        params = simulate_scene(corpus, index, range(1)).samples[0].params
+        assert table.words["state"][int(params[table.columns.index("state")])] == state
 
 
 def test_a_belt_and_a_panel_share_a_corpus(tmp_path):
