@@ -18,10 +18,12 @@ from xsim.errors import (
     XsimError,
 )
 from xsim.image_io import check_folder, read_tiff, write_tiff, write_whole
+from xsim.insertion import Insertion, insert
 from xsim.material import attenuation
 from xsim.projector import path_lengths
 from xsim.quadrature import Quadrature
 from xsim.radiograph import Exposure, Radiograph, expose, simulate
+from xsim.real_image import Background
 from xsim.resources import VERSION
 from xsim.scene import Scene
 from xsim.scene_file import load_scene, phantom_names, phantom_path, scene_from_dict
@@ -31,9 +33,11 @@ __version__ = VERSION
 
 __all__ = [
     "BackendError",
+    "Background",
     "CommandParser",
     "CorpusError",
     "Exposure",
+    "Insertion",
     "MaterialError",
     "MeasurementError",
     "MeshError",
@@ -50,6 +54,7 @@ __all__ = [
     "attenuation",
     "check_folder",
     "expose",
+    "insert",
     "load_scene",
     "path_lengths",
     "phantom_names",
