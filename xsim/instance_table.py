@@ -55,7 +55,7 @@ def shown(seen: np.ndarray, real: RealImage, transmission: np.ndarray, added_adu
     signal = real.signal_adu[seen]
     change = float(((transmission[seen].astype(np.float64) - 1.0) * signal + added_adu[seen]).mean())
     level = float(signal.mean())
-    variance = max(real.noise_law[0] * level, 0.0) + real.noise_law[1]
+    variance = float(max(real.noise_law[0] * level, 0.0) + real.noise_law[1])
     return {
         "first_row": int(rows[0]), "stop_row": int(rows[-1]) + 1, "first_column": int(columns[0]),
         "stop_column": int(columns[-1]) + 1, "pixels": int(seen.sum()),

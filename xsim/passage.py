@@ -61,6 +61,8 @@ def passage(
         fine = (part if travel is None else travel.fine(part, 0)).refined(n)
         lengths, materials, seen = lengths_of(scene, fine, backend)
         coefficients = material.attenuation_table(materials, hardening.weights.energy_kev)
+        if labels is None and n > 1 and scene.acquisition.subpixel_mode == "adaptive":
+            labels = lengths_of(scene, part if travel is None else travel.fine(part, 0), backend)[2]
         labels = np.ascontiguousarray(seen[n // 2 :: n, n // 2 :: n]) if labels is None else labels
         for j, i in np.ndindex(n, n):
             found = shares(lengths[:, j::n, i::n], coefficients, hardening, behind, beams, is_replaced)
