@@ -17,6 +17,7 @@ from xsim.errors import (
     VolumeError,
     XsimError,
 )
+from xsim.foreign_body import place_bodies
 from xsim.image_io import check_folder, read_tiff, write_tiff, write_whole
 from xsim.insertion import Insertion, insert
 from xsim.material import attenuation
@@ -63,6 +64,7 @@ __all__ = [
     "path_lengths",
     "phantom_names",
     "phantom_path",
+    "place_bodies",
     "read_camera_file",
     "read_tiff",
     "run_command",

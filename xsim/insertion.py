@@ -14,6 +14,7 @@ from xsim.errors import MeasurementError, SceneError
 from xsim.foreign_body import Window, place_bodies, window_of
 from xsim.instance_table import instance_table
 from xsim.passage import passage
+from xsim.radiograph import check_seed
 from xsim.real_image import Background, RealImage
 from xsim.resources import VERSION
 from xsim.sampling import penumbra_px
@@ -38,6 +39,10 @@ class Insertion:
         What the signal above black was multiplied by.
     added_adu : float32 [row, column]
         What was added to it where a body lets more through than what it displaces.
+    black_adu : float32 [row, column]
+        Grey value of no light.
+    expected : float32 [row, column]
+        Mean grey value with the bodies, by the image's local level.
     instances : list of dict
         A row for each body; JSON-able.
     metadata : dict
@@ -50,8 +55,19 @@ class Insertion:
     valid: np.ndarray
     transmission: np.ndarray
     added_adu: np.ndarray
+    black_adu: np.ndarray
+    expected: np.ndarray
     instances: list[dict[str, Any]]
     metadata: dict[str, Any]
+
+    def clean(self, image: np.ndarray) -> np.ndarray:
+        """The bodies in an image without noise of the same place, a mean of many frames, float32 [row, column]."""
+        return with_bodies(image, self.black_adu, self.transmission, self.added_adu)
+
+
+def with_bodies(image: np.ndarray, black: np.ndarray, transmission: np.ndarray, added_adu: np.ndarray) -> np.ndarray:
+    """Mean grey values with bodies, from those without, float32 [row, column]."""
+    return np.asarray(black + transmission * (np.asarray(image, np.float32) - black) + added_adu, np.float32)
 
 
 @dataclass(frozen=True)
@@ -105,18 +121,11 @@ class Prepared:
         """Pixels of the window whose mean is another, bool [row, column]."""
         return np.asarray((self.thinning.transmission != 1.0) | (self.thinning.added_adu != 0.0))
 
-    def clean(self, image: np.ndarray) -> np.ndarray:
-        """An image without noise, with the bodies, float32 [row, column]."""
-        found = np.asarray(image, np.float32).copy()
-        black = self.real.black_adu[self.part]
-        grey = black + self.thinning.transmission * (found[self.part] - black) + self.thinning.added_adu
-        found[self.part] = grey
-        return found
-
 
 def insert(
     image: np.ndarray, station: Scene, bodies: Sequence[Mapping[str, Any]], background: Background | None = None,
-    *, seed: int = 0, region: tuple[slice, slice] | None = None, backend: str = "auto",
+    *, seed: int = 0, frame: int = 0, region: tuple[slice, slice] | None = None, backend: str = "auto",
+    threads: int | None = None,
 ) -> Insertion:  # fmt: skip
     """Put bodies into an image that a camera took: signal times their blurred transmission, and the noise made right.
 
@@ -133,9 +142,13 @@ def insert(
         What stands in the beam already and how its thickness is known; open beam by default.
     seed : int
         The same seed gives the same bytes.
+    frame : int
+        Number of the first frame; frames of one seed have the same places, and noise of their own.
     region : two slices, optional
         Rows and columns for places that are drawn.
     backend : {"auto", "cpu", "cuda"}
+    threads : int, optional
+        CPU threads; all cores by default.
 
     Raises
     ------
@@ -145,17 +158,20 @@ def insert(
     """
     frames = np.asarray(image)
     stack = frames[None] if frames.ndim == 2 else frames
-    prepared = prepare(stack, station, bodies, background or Background(), seed, region, get_backend(backend))
-    found = np.stack([prepared.record(frame, seed, k) for k, frame in enumerate(stack)])
-    whole = slice(0, stack.shape[1]), slice(0, stack.shape[2])
-    valid = np.stack([~prepared.real.saturated(frame, whole) for frame in stack])
+    check_seed(seed, frame)
+    machine = get_backend(backend, threads)
+    prepared = prepare(stack, station, bodies, background or Background(), seed, region, machine)
+    real, whole = prepared.real, (slice(0, stack.shape[1]), slice(0, stack.shape[2]))
+    found = np.stack([prepared.record(each, seed, frame + k) for k, each in enumerate(stack)])
+    valid = np.stack([~real.saturated(each, whole) for each in stack])
     transmission = prepared.whole(prepared.thinning.transmission, 1.0)
-    added = prepared.whole(prepared.thinning.added_adu, 0.0)
-    instances = instance_table(prepared.scene, bodies, prepared.labels, prepared.real, transmission, added)
-    one = frames.ndim == 2
+    added, black = prepared.whole(prepared.thinning.added_adu, 0.0), real.black_adu.astype(np.float32)
+    one = 0 if frames.ndim == 2 else slice(None)
     return Insertion(
-        found[0] if one else found, prepared.labels, valid[0] if one else valid, transmission, added, instances,
-        describe(prepared, seed),
+        found[one], prepared.labels, valid[one], transmission, added, black,
+        with_bodies(real.black_adu + real.signal_adu, black, transmission, added),
+        instance_table(prepared.scene, bodies, prepared.labels, real, transmission, added),
+        {**describe(prepared, seed), "frame": frame, "backend": machine.name},
     )  # fmt: skip
 
 
