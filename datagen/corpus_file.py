@@ -103,8 +103,6 @@ def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
     header = read_header(document)
     if "defect" in document:
         raise CorpusError("a corpus has no [[defect]] (its bodies are placed by rules) write a [[body]] with inside")
-    if "second_exposure" in document:
-        raise CorpusError("a corpus stores one image (second_exposure makes a second) leave it out")
     tables = {key: parse(value, key) for key, value in document.items() if key not in OWN_TABLES}
     families = read_families(document.get("family"), directory)
     bodies = read_bodies(document.get("body", []), family_kinds(families))

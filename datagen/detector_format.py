@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.distribution import Distribution, parse
+from datagen.pair import check_pair
 from xsim import CorpusError, read_camera_file
 
 __all__ = ["COMMITS", "Format", "detector_formats"]
@@ -26,6 +27,8 @@ class Format:
     state : str
     detector : dict
         The table, parsed.
+    others : tuple of {"second", "pair"}
+        Other images of a sample: of a second exposure or layer, and of a [detector.pair].
     """
 
     name: str
@@ -33,6 +36,7 @@ class Format:
     columns: int
     state: str
     detector: dict[str, Any]
+    others: tuple[str, ...] = ()
 
 
 def detector_formats(raw: Any, tables: dict[str, Any], directory: Path) -> tuple[Format, ...]:
@@ -58,7 +62,8 @@ def detector_formats(raw: Any, tables: dict[str, Any], directory: Path) -> tuple
     run = tables.get("acquisition")
     if isinstance(run, Distribution):
         raise CorpusError("acquisition cannot be drawn as a whole, draw values in it")
-    formats = tuple(_format(item, run if isinstance(run, dict) else {}, directory) for item in listed)
+    given, is_twice = run if isinstance(run, dict) else {}, "second_exposure" in tables
+    formats = tuple(_format(item, given, directory, is_twice) for item in listed)
     names = [each.name for each in formats]
     if len(set(names)) < len(names) or COMMITS in names:
         twice = max(names, key=names.count) if COMMITS not in names else COMMITS
@@ -66,7 +71,7 @@ def detector_formats(raw: Any, tables: dict[str, Any], directory: Path) -> tuple
     return formats
 
 
-def _format(item: dict[str, Any], run: dict[str, Any], directory: Path) -> Format:
+def _format(item: dict[str, Any], run: dict[str, Any], directory: Path, is_twice: bool) -> Format:
     detector = {key: parse(value, f"detector.{key}") for key, value in item.items() if key != "name"}
     state = run.get("state", "raw")
     if not isinstance(state, str):
@@ -75,13 +80,15 @@ def _format(item: dict[str, Any], run: dict[str, Any], directory: Path) -> Forma
         if isinstance(detector.get(key), Distribution):
             raise CorpusError(f"detector.{key} cannot be drawn, write several [[detector]] tables")
     camera = _camera(detector.get("preset"), directory) | detector
-    if "second_layer" in camera:
-        raise CorpusError("a corpus stores one image (the detector's second_layer makes a second) use one layer")
+    others = ["second"] if "second_layer" in camera or is_twice else []
+    if "pair" in item:
+        check_pair(item["pair"])
+        others.append("pair")
     if camera.get("response") == "ideal":
         raise CorpusError("detector.response 'ideal' has no grey values to store, leave it out")
     rows, columns = _size(item, detector, _lines(item, run) if camera.get("kind") == "line_scan" else None)
     name = item.get("name") or f"{str(detector.get('preset') or 'detector').removesuffix('.toml')}-{rows}x{columns}"
-    return Format(_plain(str(name)), rows, columns, state, detector)
+    return Format(_plain(str(name)), rows, columns, state, detector, tuple(others))
 
 
 def _camera(preset: Any, directory: Path) -> dict[str, Any]:

@@ -20,8 +20,13 @@ from xsim import CorpusError
 __all__ = ["FormatReader"]
 
 TABLES = ("params", "instances")
-# what readers derive: noisy - clean, exactly
-DERIVED = {"noise": ("noisy", "clean")}
+# what readers derive: the first less the second, exactly
+DERIVED = {
+    "noise": ("noisy", "clean"),
+    "noise_repeat": ("noisy_repeat", "clean"),
+    "noise_second": ("noisy_second", "clean_second"),
+    "noise_pair": ("noisy_pair", "clean_pair"),
+}
 
 
 class FormatReader:

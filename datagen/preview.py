@@ -11,8 +11,8 @@ import numpy as np
 
 from datagen.corpus_file import CorpusFile
 from datagen.sample import Sample, simulate_scene
-from datagen.scenes import draw_scene, format_of, split_of
-from datagen.table import ParameterTable
+from datagen.scenes import format_of, split_of
+from datagen.table import INSTANCE_COLUMNS, ParameterTable
 from xsim import CorpusError, XsimError
 
 __all__ = ["SHOWN", "WINDOW_PERCENT", "Tile", "preview_tiles", "scenes_of"]
@@ -133,7 +133,7 @@ def _tile(corpus: CorpusFile, scene: int, what: str, backend: str) -> Tile:
     image = sample.images["clean" if what == "clean" else "noisy"]
     picture, low, high = windowed(image, drawn.get("offset_adu", 0.0))
     third.append(f"{low:.0f} to {high:.0f} ADU, log")
-    outlined = _targets(corpus, scene, sample) if what == "targets" else None
+    outlined = _targets(sample) if what == "targets" else None
     return Tile(scene, _lines(first, second, third), picture, outlined, drawn=drawn, notes=notes)
 
 
@@ -168,8 +168,7 @@ def windowed(image: np.ndarray, offset_adu: float) -> tuple[np.ndarray, float, f
     return grey, float(np.exp(low) + offset_adu), float(np.exp(high) + offset_adu)
 
 
-def _targets(corpus: CorpusFile, scene: int, sample: Sample) -> np.ndarray:
-    """Labels of the bodies that were placed inside others, 0 elsewhere."""
-    groups = draw_scene(corpus, scene, int(sample.params[ParameterTable(corpus).columns.index("redraws")]))[0].groups
-    wanted = np.array([False, *(corpus.bodies[group].inside is not None for group in groups)])
-    return np.where(wanted[sample.images["labels"]], sample.images["labels"], 0).astype(np.uint16)
+def _targets(sample: Sample) -> np.ndarray:
+    """Labels of the bodies that an inspection looks for, 0 elsewhere."""
+    wanted, labels = sample.instances[:, INSTANCE_COLUMNS.index("target")] == 1, sample.images["labels"]
+    return np.where(np.array([False, *wanted])[labels], labels, 0).astype(np.uint16)

@@ -12,12 +12,14 @@ import numpy as np
 import xsim
 from datagen.corpus_file import CorpusFile
 from datagen.header import SPLITS
+from datagen.images import SceneExposure, Taken
 from datagen.instances import instance_rows
+from datagen.layout import Layout
 from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of, unmakeable
-from datagen.table import ParameterTable, instance_words
+from datagen.table import MEASURED_TOO, ParameterTable, instance_words
 from xsim import XsimError
 
-__all__ = ["Sample", "SceneSamples", "check_sample", "simulate_scene"]
+__all__ = ["Sample", "SceneSamples", "simulate_scene"]
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,9 @@ def simulate_scene(
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                images = []
+                exposure, taken = SceneExposure(Layout(corpus), drawn, backend, beams or {}), []
                 for frame in frames:
-                    seed = noise_seed(corpus, index)
-                    image = xsim.simulate(drawn.scene, seed, backend, frame, threads=1, quadratures=beams or {})
-                    images.append(image)
+                    taken.append(exposure.take(noise_seed(corpus, index), frame))
                     tick()
         except XsimError as error:
             if not redrawable(error):
@@ -103,13 +103,13 @@ def simulate_scene(
             continue
         break
     result.notes = [{"scene": index, "warning": text} for text in sorted({str(each.message) for each in caught})]
-    result.backend = str(images[0].metadata["backend"])
-    result.samples = [_describe(corpus, drawn, image) for image in images]
+    result.backend = str(taken[0].first.metadata["backend"])
+    result.samples = [_describe(corpus, drawn, each) for each in taken]
     return result
 
 
-def _describe(corpus: CorpusFile, drawn: DrawnScene, image: xsim.Radiograph) -> Sample:
-    check_sample(image, drawn.index)
+def _describe(corpus: CorpusFile, drawn: DrawnScene, taken: Taken) -> Sample:
+    image, scene = taken.first, drawn.scene
     own = {
         "scene": drawn.index,
         "frame": image.metadata["frame"],
@@ -119,31 +119,13 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, image: xsim.Radiograph) -> 
         "bodies": len(drawn.groups),
         "voltage_kv": drawn.mapping.get("source", {}).get("voltage_kv"),
     }
+    if scene.second_exposure is not None:
+        own["voltage_kv_second"] = scene.second_exposure.source(scene.source).voltage_kv
     if told := image.metadata.get("energies"):
         own |= {"energies": told["nodes"], "energies_bound": told["bound"]}
+    others = {name: taken.others[name].metadata for name in MEASURED_TOO if name in taken.others}
     return Sample(
-        {
-            "noisy": image.noisy.astype(np.uint16),
-            "clean": image.clean,
-            "noise": image.noise,
-            "labels": image.labels,
-            "valid": image.valid.astype(np.uint8),
-        },
-        ParameterTable(corpus).row(own, image.metadata, drawn.drawn),
+        taken.images,
+        ParameterTable(corpus).row(own, {"": image.metadata} | others, drawn.drawn),
         instance_rows(drawn, image, instance_words(corpus), np.array([False, *drawn.placed])),
     )
-
-
-def check_sample(image: xsim.Radiograph, scene: int) -> None:
-    """Refuse an image that does not keep the promises of the store.
-
-    Raises
-    ------
-    XsimError
-        Where noisy is not clean + noise bit for bit in float32, or holds anything but whole numbers of 16 bits.
-    """
-    total = image.clean + image.noise
-    if total.dtype != np.float32 or not np.array_equal(total, image.noisy):
-        raise XsimError(f"scene {scene}: noisy differs from clean + noise (a fault of the simulator) please report it")
-    if not np.array_equal(image.noisy.astype(np.uint16).astype(np.float32), image.noisy):
-        raise XsimError(f"scene {scene}: noisy holds other than whole numbers 0..65535 (a fault of the simulator)")

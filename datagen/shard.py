@@ -17,6 +17,7 @@ from datagen.corpus_file import CorpusFile, load_corpus
 from datagen.layout import Layout, Shard
 from datagen.sample import Sample, SceneSamples, simulate_scene
 from datagen.store import open_array, read_root
+from datagen.table import INSTANCE_COLUMNS
 from xsim import CorpusError, OutputError, Quadrature
 
 __all__ = ["write_shard"]
@@ -100,10 +101,16 @@ def _scenes(
 
 
 def _check_arrays(root: Path, shard: Shard) -> None:
-    """Refuse a store of an earlier version, which lacks an array."""
+    """Refuse a store of an earlier version, which lacks an array or a column."""
     for name in shard.arrays:
         if not (root / shard.format.name / name / "zarr.json").exists():
             raise CorpusError(f"{root} has no {name} images (an earlier version made it) generate it anew elsewhere")
+    held = open_array(root, f"{shard.format.name}/instances").attrs["columns"]
+    if held != list(INSTANCE_COLUMNS):
+        lacking = sorted(set(INSTANCE_COLUMNS) - set(held)) or ["another order"]
+        raise CorpusError(
+            f"{root} has no instance column {lacking[0]} (an earlier version made it) generate it anew elsewhere"
+        )
 
 
 def _check_shapes(shard: Shard, samples: list[Sample]) -> None:

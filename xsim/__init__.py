@@ -21,7 +21,7 @@ from xsim.foreign_body import place_bodies
 from xsim.image_io import check_folder, read_tiff, write_tiff, write_whole
 from xsim.insertion import Insertion, insert
 from xsim.material import attenuation
-from xsim.paired import check_pair, expose_paired
+from xsim.paired import expose_paired, paired_scene
 from xsim.projector import path_lengths
 from xsim.quadrature import Quadrature
 from xsim.radiograph import Exposure, Radiograph, expose, simulate
@@ -56,11 +56,11 @@ __all__ = [
     "XsimError",
     "attenuation",
     "check_folder",
-    "check_pair",
     "expose",
     "expose_paired",
     "insert",
     "load_scene",
+    "paired_scene",
     "path_lengths",
     "phantom_names",
     "phantom_path",
