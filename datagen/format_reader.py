@@ -44,6 +44,32 @@ class FormatReader:
                 raise CorpusError(f"{self._out}/{self._format}/{name} cannot be opened ({error})") from None
         return self._arrays[name]
 
+    @property
+    def records(self) -> Sequence[dict[str, Any]]:
+        """Commit records of the format's shards, in order."""
+        return self._commits
+
+    def file(self, name: str) -> bytes:
+        """A whole file of the store, by its name in a commit record."""
+        try:
+            return (self._out / name).read_bytes()
+        except OSError as error:
+            raise CorpusError(f"{self._out}/{name} cannot be read ({error.strerror})") from None
+
+    def check(self, record: dict[str, Any]) -> None:
+        """See, once, that a shard's files have their sizes and its descriptions their hashes.
+
+        Raises
+        ------
+        CorpusError
+            They have not.
+        """
+        if record["shard"] not in self._checked:
+            wrong = damage(self._out, record)
+            if wrong:
+                raise self.damaged(record, wrong)
+            self._checked.add(record["shard"])
+
     def _attributes(self, name: str) -> dict[str, Any]:
         return dict(self.array(name).attrs)
 
@@ -56,7 +82,7 @@ class FormatReader:
     @cached_property
     def params(self) -> np.ndarray:
         """Parameters of the committed samples, float64 [sample, column]."""
-        tables = [self._read("params", each["first"], each["first"] + each["samples"]) for each in self._commits]
+        tables = [self.read("params", each["first"], each["first"] + each["samples"]) for each in self._commits]
         return np.concatenate(tables) if tables else np.zeros((0, len(self.columns)))
 
     @property
@@ -66,6 +92,11 @@ class FormatReader:
     @property
     def words(self) -> dict[str, list[Any]]:
         return dict(self._attributes("params")["words"])
+
+    @property
+    def whole(self) -> list[str]:
+        """Columns of whole numbers."""
+        return list(self._attributes("params")["whole"])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -79,7 +110,7 @@ class FormatReader:
 
     def instances(self, row: int) -> list[dict[str, Any]]:
         """Instance table of one sample."""
-        table = self._read("instances", row, row + 1)[0]
+        table = self.read("instances", row, row + 1)[0]
         return [_readable(line, self._attributes("instances")) for line in table if not np.isnan(line[0])]
 
     def images(self, row: int) -> dict[str, np.ndarray]:
@@ -97,7 +128,7 @@ class FormatReader:
         """Images of rows first..last - 1, all of one shard; a shard older than ``valid`` calls every pixel valid."""
         told = self._record(first)["metadata"]
         known = [name for name in STORED if f"{self._format}/{name}/zarr.json" in told]
-        images = {name: self._read(name, first, last) for name in known}
+        images = {name: self.read(name, first, last) for name in known}
         if "valid" not in images:
             images["valid"] = np.ones_like(images["noisy"], np.uint8)
         return images
@@ -109,20 +140,17 @@ class FormatReader:
             return record
         raise CorpusError(f"sample {row} of {self._out}/{self._format} is not there (not committed) generate it first")
 
-    def _read(self, name: str, first: int, last: int) -> np.ndarray:
+    def read(self, name: str, first: int, last: int) -> np.ndarray:
         """Rows first..last - 1 of an array, all of one shard."""
         record = self._record(first)
-        if record["shard"] not in self._checked:
-            wrong = damage(self._out, record)
-            if wrong:
-                raise self._damaged(record, wrong)
-            self._checked.add(record["shard"])
+        self.check(record)
         try:
             return np.asarray(self.array(name)[first:last])
         except (ValueError, RuntimeError, OSError, KeyError) as error:
-            raise self._damaged(record, f"{name}: {' '.join(str(error).split())}") from None
+            raise self.damaged(record, f"{name}: {' '.join(str(error).split())}") from None
 
-    def _damaged(self, record: dict[str, Any], wrong: str) -> CorpusError:
+    def damaged(self, record: dict[str, Any], wrong: str) -> CorpusError:
+        """The error of a shard with something wrong."""
         return CorpusError(
             f"shard {record['shard']} of {self._out} is damaged ({wrong}) generate the corpus again to mend it"
         )
