@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from datagen.commit import read_commits
-from datagen.format_reader import FormatReader
-from datagen.shard_images import ShardImages, Spares, names_of
+from datagen.format_reader import DERIVED, FormatReader
+from datagen.shard_images import ShardImages, Spares
 from datagen.store import read_root
 from datagen.view_table import decoded
 from xsim import CorpusError
@@ -170,20 +170,18 @@ class CorpusView:
             the corpus.
         """
         row = int(self.rows[i])
-        images = self.reader.images(row)
-        noisy = images["noisy"].astype(np.float32)
+        images = {name: _given(name, image) for name, image in self.reader.images(row).items()}
+        for name, (whole, part) in DERIVED.items():
+            if name in self.images:
+                images[name] = images[whole] - images[part]
         params = self.reader.parameters(row)
         index = params["scene"] * self.corpus.description["frames_per_scene"] + params["frame"]
-        clean = images["clean"].copy()
-        return {
-            "noisy": noisy,
-            "clean": clean,
-            "noise": noisy - clean,
-            "labels": images["labels"].copy(),
-            "valid": images["valid"].astype(bool),
-            "params": params,
-            "index": index,
-        }
+        return {**images, "params": params, "index": index}
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Names of the images of a sample: noisy, clean, noise, labels, valid, and what else is stored."""
+        return self.reader.arrays
 
     @property
     def reader(self) -> FormatReader:
@@ -277,9 +275,9 @@ class CorpusView:
         frames = self.corpus.description["frames_per_scene"]
         for number, first, stop in self.runs():
             record = self.reader.records[number]
-            shard, names = ShardImages(self.reader, record, spares), images or names_of(record)
+            shard, names = ShardImages(self.reader, record, spares), images or self.images
             for row in self.rows[first:stop].tolist():
-                held = {name: given(name, shard.image(name, row - record["first"])) for name in names}
+                held = {name: _given(name, shard.image(name, row - record["first"])) for name in names}
                 params = self.reader.parameters(row)
                 yield {**held, "params": params, "index": params["scene"] * frames + params["frame"]}
             shard.close()
@@ -292,7 +290,7 @@ class CorpusView:
         return np.asarray(self.reader.params[places, self.reader.columns.index(name)])
 
 
-def given(name: str, image: np.ndarray) -> np.ndarray:
+def _given(name: str, image: np.ndarray) -> np.ndarray:
     """A stored image as a sample has it, the caller's own: grey values float32, validity bool."""
     if name.startswith("valid"):
         return image.astype(bool)

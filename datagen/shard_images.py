@@ -13,18 +13,11 @@ import google_crc32c
 import numpy as np
 from numcodecs import blosc
 
-from datagen.format_reader import FormatReader
+from datagen.format_reader import DERIVED, FormatReader
 from xsim import CorpusError
 
-__all__ = ["NOISE", "ShardImages", "Spares", "names_of"]
+__all__ = ["ShardImages", "Spares"]
 
-# noise is read as noisy - clean, which is exact
-NOISE = {
-    "noise": ("noisy", "clean"),
-    "noise_repeat": ("noisy_repeat", "clean"),
-    "noise_second": ("noisy_second", "clean_second"),
-    "noise_pair": ("noisy_pair", "clean_pair"),
-}
 CHECKSUM_BYTES = 4
 Spares = dict[tuple[tuple[int, ...], str], list[np.ndarray]]
 ABSENT = 2**64 - 1  # offset of a chunk that was not written
@@ -81,9 +74,9 @@ class ShardImages:
         return spare.pop() if spare else np.empty(self._shape, dtype)
 
     def _made(self, name: str, sample: int) -> np.ndarray:
-        if name in NOISE:
-            noisy, clean = (self.image(part, sample) for part in NOISE[name])
-            return np.subtract(noisy, clean, out=self._room(np.float32))
+        if name in DERIVED:
+            whole, part = (self.image(each, sample) for each in DERIVED[name])
+            return np.subtract(whole, part, out=self._room(np.float32))
         if name not in self._files:
             listed = self._file_name(name)
             if listed is None and name == "valid":
@@ -100,14 +93,6 @@ class ShardImages:
     def _file_name(self, name: str) -> str | None:
         start = f"{self._record['format']}/{name}/c/"
         return next((each for each in self._record["files"] if each.startswith(start)), None)
-
-
-def names_of(record: dict[str, Any]) -> list[str]:
-    """Images that can be had of a shard: noise also where it is not stored, and validity always."""
-    parts = [file.split("/") for file in record["files"]]
-    stored = {name for format, name, *_ in parts if format == record["format"]} - {"params", "instances"}
-    derived = {name for name, whole in NOISE.items() if stored.issuperset(whole)}
-    return sorted(stored | derived | {"valid"})
 
 
 class _ShardFile:

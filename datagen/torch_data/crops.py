@@ -28,7 +28,9 @@ def turned(image: Any, symmetry: int) -> Any:
     turns = symmetry >> 1 if image.shape[0] == image.shape[1] else symmetry & 2
     if isinstance(image, torch.Tensor):
         return torch.rot90(image.flip(1) if symmetry & 1 else image, turns, (0, 1))
-    return np.rot90(image[:, ::-1] if symmetry & 1 else image, turns)
+    image = image[:, ::-1] if symmetry & 1 else image
+    # np.rot90 takes 30 us, as long as a crop of 128 x 128
+    return (image, image.T[::-1], image[::-1, ::-1], image.T[:, ::-1])[turns]
 
 
 def crop_of(image: Any, corner: tuple[int, int], crop: tuple[int, int], symmetry: int) -> Any:

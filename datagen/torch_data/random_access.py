@@ -10,7 +10,6 @@ import torch
 from torch.utils.data import Dataset
 
 from datagen.corpus import CorpusView, open_corpus
-from datagen.shard_images import names_of
 from datagen.stream import Stream
 from datagen.torch_data.crops import IMAGES, SCALARS, check_crop, crop_of, stacked
 from xsim import CorpusError
@@ -101,10 +100,8 @@ def check_names(view: CorpusView, images: Sequence[str], scalars: Sequence[str])
     CorpusError
         One of them.
     """
-    for record in view.reader.records[:1]:
-        if lacking := set(images) - set(names_of(record)):
-            known = ", ".join(names_of(record))
-            raise CorpusError(f"no {sorted(lacking)[0]!r} images in {view.corpus.path} (it has {known})")
+    if lacking := set(images) - set(view.images):
+        raise CorpusError(f"no {sorted(lacking)[0]!r} images in {view.corpus.path} (it has {', '.join(view.images)})")
     if lacking := set(scalars) - set(view.reader.columns):
         raise CorpusError(f"no parameter {sorted(lacking)[0]!r} (known: {', '.join(view.reader.columns)})")
 
