@@ -7,5 +7,6 @@ except ImportError:
 
 from datagen.torch_data.corpus_stream import CorpusStream
 from datagen.torch_data.random_access import CorpusDataset
+from datagen.torch_data.simulated import SimulatedDataset
 
-__all__ = ["CorpusDataset", "CorpusStream"]
+__all__ = ["CorpusDataset", "CorpusStream", "SimulatedDataset"]
