@@ -146,7 +146,9 @@ def test_crops_of_an_epoch_do_not_depend_on_the_readers(out):
     assert keys(other) != alone and len(set(keys(other)) & set(alone)) < 5
 
 
-@pytest.mark.parametrize("context", ["spawn", pytest.param("forkserver", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("context", ["spawn", "fork", pytest.param("forkserver", marks=pytest.mark.slow)])
+# torch itself warns of forking a process with threads on some Pythons
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_workers_read_what_one_process_reads(out, context):
     """Two workers: their batches alternate, each those of its own run; the next epoch in the same processes."""
     reader = stream(out, workers=2)
@@ -162,7 +164,7 @@ def test_workers_read_what_one_process_reads(out, context):
     del loader
     resumed = stream(out, workers=2)
     resumed.load_state_dict(state)
-    rest = list(resumed.loader())
+    rest = list(resumed.loader(multiprocessing_context=context))
     assert len(rest) == len(second) - 7
     assert all(same(one, other) for one, other in zip(rest, second[7:], strict=True))
 
