@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from datagen.commands import (
+    export,
     families,
     generate,
     info,
@@ -21,6 +22,7 @@ COMMANDS = (
     info,
     preview,
     families,
+    export,
 )
 
 

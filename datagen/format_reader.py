@@ -112,6 +112,16 @@ class FormatReader:
         table = self.read("instances", row, row + 1)[0]
         return [_readable(line, self._attributes("instances")) for line in table if not np.isnan(line[0])]
 
+    @property
+    def instance_columns(self) -> list[str]:
+        """Columns of the instance table."""
+        return list(self._attributes("instances")["columns"])
+
+    @property
+    def instance_words(self) -> dict[str, list[Any]]:
+        """Lists that its numbers point into."""
+        return dict(self._attributes("instances")["words"])
+
     @cached_property
     def arrays(self) -> tuple[str, ...]:
         """Names of the images that a sample has here: those stored, those derived of them, and ``valid``."""
