@@ -107,7 +107,7 @@ class Corpus:
             words = reader.words["split"]
             if split not in words:
                 raise CorpusError(f"unknown split {split!r} (known: {', '.join(words)})")
-            rows = rows[reader.params[:, reader.columns.index("split")] == words.index(split)]
+            rows = rows[reader.column("split") == words.index(split)]
         return CorpusView(self, format, rows, split)
 
     def instances(self, index: int) -> list[dict[str, Any]]:
@@ -203,7 +203,8 @@ class CorpusView:
             the sample's place in the corpus, "row", its place in the arrays of its format.
         """
         reader = self.reader
-        values = reader.params[np.searchsorted(reader.rows, self.rows)]
+        parts = [self._parameter_rows(*run) for run in self.runs()]
+        values = np.concatenate(parts) if parts else np.zeros((0, len(reader.columns)))
         table = decoded(values, reader.columns, reader.words, reader.whole)
         index = table["scene"] * self.corpus.description["frames_per_scene"] + table["frame"]
         return {**table, "index": index, "row": self.rows.copy()}
@@ -276,18 +277,23 @@ class CorpusView:
         for number, first, stop in self.runs():
             record = self.reader.records[number]
             shard, names = ShardImages(self.reader, record, spares), images or self.images
-            for row in self.rows[first:stop].tolist():
+            values = self._parameter_rows(number, first, stop)
+            for place, row in enumerate(self.rows[first:stop].tolist()):
                 held = {name: _given(name, shard.image(name, row - record["first"])) for name in names}
-                params = self.reader.parameters(row)
+                params = self.reader.readable(values[place])
                 yield {**held, "params": params, "index": params["scene"] * frames + params["frame"]}
             shard.close()
+
+    def _parameter_rows(self, number: int, first: int, stop: int) -> np.ndarray:
+        """Parameters of the view's samples first..stop - 1, all of shard ``number``."""
+        record = self.reader.records[number]
+        return self.reader.parameter_rows(record)[self.rows[first:stop] - record["first"]]
 
     def params(self, name: str) -> np.ndarray:
         """A parameter of every sample of the view, float64 [sample]."""
         if name not in self.reader.columns:
             raise CorpusError(f"no parameter {name!r} (known: {', '.join(self.reader.columns)})")
-        places = np.searchsorted(self.reader.rows, self.rows)
-        return np.asarray(self.reader.params[places, self.reader.columns.index(name)])
+        return np.asarray(self.reader.column(name)[np.searchsorted(self.reader.rows, self.rows)])
 
 
 def _given(name: str, image: np.ndarray) -> np.ndarray:

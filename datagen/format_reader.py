@@ -20,6 +20,7 @@ from xsim import CorpusError
 __all__ = ["FormatReader"]
 
 TABLES = ("params", "instances")
+TABLE_BYTES = 1 << 28  # of parameters kept in memory
 # what readers derive: noisy - clean, exactly
 DERIVED = {"noise": ("noisy", "clean")}
 
@@ -33,6 +34,7 @@ class FormatReader:
         self._checked: set[int] = set()
         self._arrays: dict[str, zarr.Array] = {}
         self._cache: dict[int, dict[str, np.ndarray]] = {}
+        self._columns: dict[str, np.ndarray] = {}
         self._cache_bytes = cache_bytes
 
     def array(self, name: str) -> zarr.Array:
@@ -81,8 +83,25 @@ class FormatReader:
     @cached_property
     def params(self) -> np.ndarray:
         """Parameters of the committed samples, float64 [sample, column]."""
-        tables = [self.read("params", each["first"], each["first"] + each["samples"]) for each in self._commits]
+        tables = [self.parameter_rows(each) for each in self._commits]
         return np.concatenate(tables) if tables else np.zeros((0, len(self.columns)))
+
+    def column(self, name: str) -> np.ndarray:
+        """One parameter of the committed samples, float64 [sample]; the whole table is kept where it is small."""
+        place = self.columns.index(name)
+        if len(self.rows) * len(self.columns) * 8 <= TABLE_BYTES:
+            return self.params[:, place]
+        if name not in self._columns:
+            self._columns[name] = np.concatenate([self.parameter_rows(each)[:, place].copy() for each in self._commits])
+        return self._columns[name]
+
+    def parameter_rows(self, record: dict[str, Any]) -> np.ndarray:
+        """Parameters of the samples of one shard, float64 [sample, column]."""
+        return self.read("params", record["first"], record["first"] + record["samples"])
+
+    def readable(self, values: np.ndarray) -> dict[str, Any]:
+        """A row of parameters by name; words and whole numbers as such, what does not apply is None."""
+        return _readable(values, self._attributes("params"))
 
     @property
     def columns(self) -> list[str]:
@@ -105,7 +124,7 @@ class FormatReader:
     def parameters(self, row: int) -> dict[str, Any]:
         """Parameters of one sample; words and whole numbers as such, what does not apply is None."""
         values = self.params[np.searchsorted(self.rows, row)]
-        return _readable(values, self._attributes("params"))
+        return self.readable(values)
 
     def instances(self, row: int) -> list[dict[str, Any]]:
         """Instance table of one sample."""

@@ -57,3 +57,14 @@ def test_shard_by_shard(view):
     with pytest.raises(xsim.CorpusError, match="no glow images"):
         next(view.samples(("glow",)))
     assert list(view.select(np.zeros(len(view), bool)).samples()) == []
+
+
+def test_large_tables_are_read_by_column(view, monkeypatch):
+    """Where the table would not fit into memory, the same values and views."""
+    monkeypatch.setattr("datagen.format_reader.TABLE_BYTES", 0)
+    frugal = datagen.open_corpus(view.corpus.path)
+    for name in ("voltage_kv", "split", "scene"):
+        assert np.array_equal(frugal.subset().params(name), view.params(name), equal_nan=True)
+    assert frugal.subset(split="train").rows.tolist() == view.corpus.subset(split="train").rows.tolist()
+    assert list(frugal.subset().table()) == list(view.table())
+    assert "params" not in vars(frugal.subset().reader)  # the whole table was not read

@@ -122,7 +122,7 @@ class _StoredShard:
     ) -> None:
         self._images = ShardImages(view.reader, record, spares)
         self._places = (rows - record["first"]).tolist()
-        table = view.reader.read("params", record["first"], record["first"] + record["samples"])[self._places]
+        table = view.reader.parameter_rows(record)[self._places]
         column = {name: table[:, place] for place, name in enumerate(view.reader.columns)}
         self.scalars = {name: column[name].astype(np.float32) for name in scalars}
         frames = view.corpus.description["frames_per_scene"]
