@@ -7,9 +7,11 @@ from test_datagen_torch import same
 
 import datagen
 import xsim
+from datagen.scenes import split_of
 
 torch = pytest.importorskip("torch")
 
+from datagen.scene_exposure import SceneExposure  # noqa: E402
 from datagen.torch_data import SimulatedDataset  # noqa: E402
 
 ALL = ("noisy", "clean", "noise", "labels", "valid")
@@ -59,8 +61,6 @@ def test_each_epoch_has_fresh_noise_and_the_same_clean(corpus):
 
 def test_splits_are_those_of_the_corpus(corpus):
     known = datagen.load_corpus(corpus)
-    from datagen.scenes import split_of
-
     for split in ("train", "val", "test"):
         wanted = [scene for scene in range(6) if split_of(known, scene) == split]
         if wanted:
@@ -82,12 +82,32 @@ def test_workers_simulate_the_same(corpus):
     assert all(same(one, other) for one, other in zip(loader, read[5:], strict=True))
 
 
+def test_images_of_another_library_give_the_same_batches(corpus, monkeypatch):
+    """Arrays that NumPy did not make go to torch by DLPack, are cut and turned there, and share its memory."""
+    options = {"crop": 16, "augment": True, "crops_per_frame": 8, "batch": 8}
+    by_numpy = list(whole(corpus, **options))
+    before = SceneExposure.images
+
+    def images(self, frame):
+        return {name: torch.from_numpy(np.array(image)) for name, image in before(self, frame).items()}
+
+    monkeypatch.setattr(SceneExposure, "images", images)
+    by_torch = list(whole(corpus, **options))
+    assert all(same(one, other) for one, other in zip(by_torch, by_numpy, strict=True))
+    data = whole(corpus)
+    scene = data._open(0, 0)
+    image = scene.image("clean", 0)
+    assert isinstance(image, torch.Tensor)
+    assert image.data_ptr() == scene._recorded[0]["clean"].data_ptr()
+
+
 def test_what_cannot_be_simulated_is_said(corpus):
     for options, words in (
         ({"split": "training"}, "unknown split"),
         ({"format": "other"}, "no format"),
         ({"images": ("sharp",)}, "no 'sharp' images"),
         ({"crop": 64}, "does not fit"),
+        ({"backend": "cuda", "workers": 2}, "no workers"),
         ({"split": "test", "scenes": 1}, "no scenes in split"),
     ):
         with pytest.raises(xsim.CorpusError, match=words):

@@ -105,6 +105,9 @@ class CorpusStream(CropStream):
         super().__init__(order, images, size, augment, batch is None, workers, rank, world_size)
         self._spares: Spares = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_spares": {}}
+
     def _shape(self, shard: int) -> tuple[int, int]:
         return self.views[self._shards[shard][0]].shape
 

@@ -27,6 +27,7 @@ def turned(image: Any, symmetry: int) -> Any:
     """
     turns = symmetry >> 1 if image.shape[0] == image.shape[1] else symmetry & 2
     if isinstance(image, torch.Tensor):
+        image = image.to(torch.int32) if image.dtype == torch.uint16 else image  # torch flips no uint16
         return torch.rot90(image.flip(1) if symmetry & 1 else image, turns, (0, 1))
     image = image[:, ::-1] if symmetry & 1 else image
     # np.rot90 takes 30 us, as long as a crop of 128 x 128
@@ -46,8 +47,7 @@ def stacked(name: str, crops: Sequence[Any]) -> torch.Tensor:
     """
     kind = name.partition("_")[0]
     if isinstance(crops[0], torch.Tensor):
-        dtype = {"labels": torch.int32, "valid": torch.bool}.get(kind, torch.float32)
-        found = torch.stack([crop.to(dtype) for crop in crops])
+        found = torch.stack(list(crops)).to({"labels": torch.int32, "valid": torch.bool}.get(kind, torch.float32))
     else:
         whole = np.empty((len(crops), *crops[0].shape), {"labels": np.int32, "valid": np.bool_}.get(kind, np.float32))
         for place, crop in enumerate(crops):

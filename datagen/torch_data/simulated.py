@@ -58,7 +58,8 @@ class SimulatedDataset(CropStream):
     format : str, optional
         Detector format; default: all.
     backend : {"cpu", "cuda", "auto"}
-        On "cuda" batches are made on the GPU; images go from the simulator to torch by DLPack, without a copy.
+        On "cuda" batches are made on the GPU; images go from the simulator to torch by DLPack, without a copy. It takes
+        no workers: tensors of a GPU stay with the process that made them.
     scenes : int, optional
         Only the corpus's first so many; default: all.
 
@@ -91,6 +92,8 @@ class SimulatedDataset(CropStream):
     ) -> None:
         self.corpus = source if isinstance(source, CorpusFile) else load_corpus(source)
         self._check(split, format, images)
+        if backend == "cuda" and workers:
+            raise CorpusError(f"simulation on the GPU takes no workers (given {workers}) leave them out")
         self.scenes = scenes_of(self.corpus, split, format, scenes)
         if not len(self.scenes):
             raise CorpusError(f"no scenes in split {split!r} of {self.corpus.header.name} (ask for more scenes)")
