@@ -5,9 +5,22 @@ from datagen.families.battery import Battery
 from datagen.families.casting import Casting
 from datagen.families.circuit_board import CircuitBoard
 from datagen.families.family import Family
+from datagen.families.foam import Foam
+from datagen.families.food import Food
 from datagen.families.weldment import Weldment
 
 __all__ = ["FAMILIES", "Family"]
 
 #: Every family by its name.
-FAMILIES: dict[str, type[Family]] = {each.family: each for each in (Baggage, Battery, Casting, CircuitBoard, Weldment)}
+FAMILIES: dict[str, type[Family]] = {
+    each.family: each
+    for each in (
+        Baggage,
+        Battery,
+        Casting,
+        CircuitBoard,
+        Foam,
+        Food,
+        Weldment,
+    )
+}

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from datagen.distribution import Choice, Integers, Uniform
 from datagen.families.assembly import ALONG_X, ALONG_Y, Assembly
 from datagen.families.board_layout import Floor
 from datagen.families.family import Count, DrawnBody, Family, Length, ViewField, most
 from datagen.families.luggage_item import COTTON, ITEMS, MATERIALS, Item
 from datagen.families.luggage_threat import THREATS
+from datagen.laws import Choice, Integers, Uniform
 from datagen.placement import PlacementError
 from datagen.stream import Stream
 

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 from pydantic import field_validator
 
-from datagen.distribution import Choice, LogUniform, Uniform
 from datagen.families.assembly import Assembly
 from datagen.families.cell_material import MATERIALS, PITCH_MM
 from datagen.families.cell_pouch import PouchCell, add_pouch_cell
 from datagen.families.cell_round import SIZES, add_round_cell
 from datagen.families.family import Angle, Count, DrawnBody, Family, Length, Share, ViewField, Word, leaves, most
+from datagen.laws import Choice, LogUniform, Uniform
 from datagen.stream import Stream
 
 __all__ = ["Battery"]

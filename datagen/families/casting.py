@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import field_validator
 
-from datagen.distribution import Choice, Integers, LogUniform, Uniform
 from datagen.families.casting_shape import SHAPES, casting_shape
 from datagen.families.family import Angle, Count, DrawnBody, Family, Length, Share, ViewField, Word, leaves, most
 from datagen.families.flaw import Host, crack_in, inclusion_in, pores_in, porosity_in, shrinkage_in, spread
+from datagen.laws import Choice, Integers, LogUniform, Uniform
 from datagen.placement import rotation
 from datagen.stream import Stream
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from manifold3d import CrossSection, FillRule
 from pydantic import field_validator
 
-from datagen.distribution import Choice, Integers, LogUniform, Uniform
 from datagen.families.assembly import Assembly
 from datagen.families.ball_grid import BallGrid, add_ball_grid
 from datagen.families.board_layout import Floor, ring_of
@@ -26,6 +25,7 @@ from datagen.families.board_part import (
 )
 from datagen.families.family import Angle, Count, DrawnBody, Family, Length, Share, ViewField, Word, leaves, most
 from datagen.families.layered import Layer, Layered, rectangle
+from datagen.laws import Choice, Integers, LogUniform, Uniform
 from datagen.stream import Stream
 
 __all__ = ["CircuitBoard"]

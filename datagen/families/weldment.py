@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import field_validator
 
-from datagen.distribution import Choice, Integers, LogUniform, Uniform
 from datagen.families.assembly import ALONG_Y, Assembly
 from datagen.families.family import Angle, Count, DrawnBody, Family, Length, Share, ViewField, Word, leaves, most
 from datagen.families.flaw import Host, inclusion_in, pores_in, porosity_in, spread
@@ -24,6 +23,7 @@ from datagen.families.weld_flaw import (
     wormhole,
 )
 from datagen.families.weld_seam import Bead, Seam, bead_surface
+from datagen.laws import Choice, Integers, LogUniform, Uniform
 from datagen.placement import rotation
 from datagen.stream import Stream
 
