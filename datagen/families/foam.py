@@ -23,9 +23,9 @@ from datagen.families.family import (
     most,
     uniform,
 )
-from datagen.families.shapes import rounded
+from datagen.families.shapes import rounded, turned
 from datagen.families.sphere_packing import Room, scatter_spheres, spread_radii
-from datagen.placement import PlacementError, rotation
+from datagen.placement import PlacementError
 from datagen.stream import Stream
 
 __all__ = ["Foam"]
@@ -115,9 +115,3 @@ def _bodies(
             body = {"shape": "sphere", "radius_mm": radius, "position_mm": place, "material": material, "priority": 1}
             found.append(DrawnBody(kind, body, target=True))
     return found
-
-
-def turned(points: np.ndarray, angles_deg: list[float]) -> list[list[float]]:
-    """Points [point, 3] of a body's frame in the world."""
-    turn = rotation(angles_deg)
-    return [rounded(sum(row[k] * point[k] for k in range(3)) for row in turn) for point in points.tolist()]
