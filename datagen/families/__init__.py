@@ -1,8 +1,11 @@
 """Scene families: kinds of scenes that a corpus file asks for by name, each a module."""
 
+from datagen.families.cad import Cad
 from datagen.families.family import Family
+from datagen.families.fluidized_bed import FluidizedBed
 from datagen.families.foam import Foam
 from datagen.families.food import Food
+from datagen.families.scan import Scan
 from datagen.families.step_chart import StepChart
 
 __all__ = ["FAMILIES", "Family"]
@@ -11,8 +14,11 @@ __all__ = ["FAMILIES", "Family"]
 FAMILIES: dict[str, type[Family]] = {
     each.family: each
     for each in (
+        Cad,
+        FluidizedBed,
         Foam,
         Food,
+        Scan,
         StepChart,
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -72,7 +73,7 @@ class Foam(Family):
         """
         if values["outline"] == "plate":
             size = (values["width_share"] * view.smaller_mm, values["height_share"] * view.smaller_mm)
-            size_mm = [*rounded(size), values["thickness_mm"]]
+            size_mm = [*rounded(_fitted(size, values["tilt_deg"][2], view)), values["thickness_mm"]]
             block: dict[str, Any] = {"shape": "box", "size_mm": size_mm}
         else:
             radius = round(0.5 * values["width_share"] * view.smaller_mm, 6)
@@ -97,6 +98,14 @@ class Foam(Family):
         pores = spread_radii(values["pores"], values["size_spread"], wanted * share, stream)
         mean = (wanted * share / values["pores"] / (4 / 3 * np.pi)) ** (1 / 3)
         return pores, np.round(ratios * mean, 6), np.full(values["inclusions"], values["inclusion_radius_mm"])
+
+
+def _fitted(size: tuple[float, float], turn_deg: float, view: ViewField) -> tuple[float, float]:
+    """Width and height of a plate, made smaller until it fits into the view when it is turned."""
+    cosine, sine = abs(math.cos(math.radians(turn_deg))), abs(math.sin(math.radians(turn_deg)))
+    wide, high = size[0] * cosine + size[1] * sine, size[0] * sine + size[1] * cosine
+    share = min(1.0, 0.92 * view.width_mm / wide, 0.92 * view.height_mm / high)
+    return size[0] * share, size[1] * share
 
 
 def _bodies(

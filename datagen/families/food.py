@@ -55,8 +55,8 @@ class Food(Family):
         Food on an inspection line: meat with fibres and fat, bread, cheese with eyes, nuts, beans, peas and rice poured
         into a tray until they rest on each other, jars and bottles that stand; bare, in a plastic tray or in a carton.
         Foreign bodies lie in it: spheres, wires and shards of aluminium, steel, glass, stone, bone, rubber and
-        plastics, from far below what the camera can show to obvious. With texture_from the food is a slab whose thickness
-        follows the grey values of a picture of one's own folder.
+        plastics, from far below what the camera can show to obvious. With texture_from the food is a slab whose
+        thickness follows the grey values of a picture of one's own folder.
         """
     kinds: ClassVar[tuple[str, ...]] = ("food", "container", "contaminant")
     materials: ClassVar[tuple[Any, ...]] = (
