@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +20,8 @@ __all__ = ["Cad"]
 
 OWN_UNIT = (".3mf",)
 STEP = (".step", ".stp")
-CHECK_PIXELS = 128
+CHECK_PIXELS, WIDEST_MM = 128, 1e4
+ASKEW = [33.0, 21.0, 10.0]  # no face of a part that is made of right angles lies along the rays
 
 
 @dataclass(frozen=True)
@@ -132,14 +134,16 @@ def look_through(bodies: list[dict[str, Any]]) -> np.ndarray:
     camera = {"preset": "generic-gos-200um", "rows": CHECK_PIXELS, "columns": CHECK_PIXELS}
     bodies = [{**body, "material": "Al"} for body in bodies]
     far = {"beam": "parallel", "sod_mm": 1e6, "sdd_mm": 2e6}
-    scene = xsim.scene_from_dict({**station, "geometry": far, "detector": camera, "body": bodies})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*out of view.*|.*is mesh_unit right.*")  # said of where it is in its file
+        scene = xsim.scene_from_dict({**station, "geometry": far, "detector": camera, "body": bodies})
     corners = np.concatenate([scene.corners(body) for body in scene.body])
     low, high = corners.min(axis=0), corners.max(axis=0)
-    size = float((high - low).max())
-    if not 0 < size < 1e4:
-        raise SceneError(f"it is {size:.3g} mm wide (0 to 10000 mm make sense) check mesh_unit")
-    middle = rounded(-0.5 * (low + high))
-    moved = [{**body, "position_mm": middle} for body in bodies]
-    detector = {**camera, "pitch_mm": size * 1.05 / CHECK_PIXELS}
+    size = float(np.linalg.norm(high - low))
+    if not 0 < size < WIDEST_MM:
+        raise SceneError(f"it is {size:.3g} mm wide (0 to {WIDEST_MM:g} mm make sense) check mesh_unit")
+    place = turned(-0.5 * (low + high)[None], ASKEW)[0]
+    moved = [{**body, "position_mm": place, "rotation_deg": ASKEW} for body in bodies]
+    detector = {**camera, "pitch_mm": size * 1.02 / CHECK_PIXELS}
     xsim.path_lengths(xsim.scene_from_dict({**station, "geometry": far, "detector": detector, "body": moved}), "cpu", 1)
     return corners
