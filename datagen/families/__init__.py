@@ -2,11 +2,15 @@
 
 from datagen.families.baggage import Baggage
 from datagen.families.battery import Battery
+from datagen.families.cad import Cad
 from datagen.families.casting import Casting
 from datagen.families.circuit_board import CircuitBoard
 from datagen.families.family import Family
+from datagen.families.fluidized_bed import FluidizedBed
 from datagen.families.foam import Foam
 from datagen.families.food import Food
+from datagen.families.scan import Scan
+from datagen.families.step_chart import StepChart
 from datagen.families.weldment import Weldment
 
 __all__ = ["FAMILIES", "Family"]
@@ -17,10 +21,14 @@ FAMILIES: dict[str, type[Family]] = {
     for each in (
         Baggage,
         Battery,
+        Cad,
         Casting,
         CircuitBoard,
+        FluidizedBed,
         Foam,
         Food,
+        Scan,
+        StepChart,
         Weldment,
     )
 }

@@ -31,6 +31,7 @@ __all__ = [
     "Word",
     "choice",
     "integers",
+    "leaves",
     "log_uniform",
     "most",
     "paragraph",
