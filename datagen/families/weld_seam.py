@@ -115,14 +115,18 @@ class Seam:
         The weld along y.
     inside_mm : (low, high)
         Heights of the middle of the joint, where flaws lie.
+    side_mm : float
+        Where the metal ends along y.
     """
 
     top_mm: Profile
     bottom_mm: Profile
     weld_mm: tuple[float, float]
     inside_mm: tuple[float, float]
+    side_mm: float = -math.inf
 
     def depth_mm(self, points_mm: np.ndarray) -> np.ndarray:
         """A distance [mm] by which points [point, 3] lie within the metal at the least, negative outside, [point]."""
         y, z = points_mm[:, 1], points_mm[:, 2]
-        return np.asarray(STEEPEST * np.minimum(self.top_mm(y) - z, z - self.bottom_mm(y)))
+        upright = STEEPEST * np.minimum(self.top_mm(y) - z, z - self.bottom_mm(y))
+        return np.asarray(np.minimum(upright, y - self.side_mm))

@@ -167,7 +167,7 @@ def _lap(frame: Assembly, stream: Stream, values: dict[str, Any], metal: Any, le
     frame.add_surface("weld", bead_surface(fillet, length, stream, 0.3), metal, (0, 0, 0))
     seam = Seam(
         lambda y: np.where(y < 0, thick, fillet.least_mm(y)), lambda y: np.full(len(y), -thick),
-        (-0.5, 0.6 * leg), (-0.6 * thick, 0.5 * thick),
+        (-0.5, 0.6 * leg), (-0.6 * thick, 0.5 * thick), -overlap,
     )  # fmt: skip
     return Joint(frame, seam, [(leg, 0.0)], thick)
 
@@ -182,7 +182,7 @@ def _fillet(frame: Assembly, stream: Stream, values: dict[str, Any], metal: Any,
     frame.add_surface("weld", bead_surface(fillet, length, stream, 0.3), metal, (0, 0, 0))
     seam = Seam(
         lambda y: np.where(y < 0, leg, fillet.least_mm(y)), lambda y: np.full(len(y), -0.6 * thick),
-        (-0.5 * thick, 0.6 * leg), (-0.4 * thick, 0.5 * leg),
+        (-0.5 * thick, 0.6 * leg), (-0.4 * thick, 0.5 * leg), -thick,
     )  # fmt: skip
     return Joint(frame, seam, [(leg, 0.0)], 0.0)
 
