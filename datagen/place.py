@@ -37,9 +37,12 @@ class Place(ABC):
         Path or URL, as messages show it.
     faults : tuple of exception types
         What zarr lets through of this kind of place, beside OSError.
+    lists : bool
+        Whether it can say which files it has.
     """
 
     faults: tuple[type[Exception], ...] = ()
+    lists = True
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -89,6 +92,10 @@ class Place(ABC):
     def zarr_store(self) -> Any:
         """The zarr store to read arrays from."""
 
+    def absolute(self) -> Place:
+        """The same place, named so that a process in another folder finds it."""
+        return self
+
     def exists(self, key: str) -> bool:
         """Whether a file is there."""
         try:
@@ -123,6 +130,9 @@ class FolderPlace(Place):
     def __init__(self, root: str | os.PathLike[str]) -> None:
         super().__init__(os.fspath(root))
         self.root = Path(root)
+
+    def absolute(self) -> Place:
+        return FolderPlace(self.root.absolute())
 
     def read(self, key: str) -> bytes:
         with _plainly():
@@ -250,7 +260,8 @@ def open_place(where: Where) -> Place:
     ----------
     where : path, URL or Place
         A folder, or a prefix of an object store: s3://, gs://, az://, file://, memory:// (of this process only), with
-        credentials and settings from the environment as obstore knows them (AWS_..., GOOGLE_..., AZURE_...).
+        credentials and settings from the environment as obstore knows them (AWS_..., GOOGLE_..., AZURE_...); http://
+        and https:// to read only.
 
     Raises
     ------

@@ -160,6 +160,8 @@ def _foreign(records: dict[int, dict[str, Any]], descriptions: Descriptions) -> 
 
 def _list_others(place: Place, owned: set[str], descriptions: Descriptions, verdict: Verdict) -> None:
     """List files that no committed shard has."""
+    if not place.lists:
+        return
     described = {ROOT, COPIES, *descriptions.names}
     arrays = tuple(f"{name.removesuffix(ROOT)}c/" for name in descriptions.names if name.count("/") == 2)
     record = re.compile(rf"{COMMITS}/\d+/zarr\.json")

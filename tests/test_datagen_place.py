@@ -184,3 +184,21 @@ def test_a_disk_that_is_full_leaves_nothing_half_committed(made, tmp_path):
         assert committed(target) == [0, 2] and verify(target, progress=False).intact
         assert not list(target.rglob("*.partial")) and not list(target.rglob("c/1/0/0"))
     assert datagen.generate(corpus, target, progress=False).written == 1 and hashes(target) == whole
+
+
+def test_a_web_server_is_read_only(s3, made):
+    corpus, out = made
+    datagen.generate(corpus, f"s3://{BUCKET}/out.zarr", progress=False)
+    open_place(f"s3://{BUCKET}/out.zarr").delete(commit_key(1))
+    url = f"{s3.environment['AWS_ENDPOINT']}/{BUCKET}/out.zarr"
+    reader = datagen.open_corpus(url)
+    assert (
+        reader.samples == 7
+        and reader.subset()[2]["noisy"].tobytes() == datagen.open_corpus(out).subset()[2]["noisy"].tobytes()
+    )
+    assert verify(url, keep=True, progress=False).intact
+    with pytest.raises(xsim.OutputError, match=r"cannot write .*read only"):
+        datagen.generate(corpus, url, progress=False)
+    with pytest.raises(xsim.CorpusError, match="nothing is there"):
+        datagen.open_corpus(url + "/none")
+    assert committed(f"s3://{BUCKET}/out.zarr") == [0, 2]
