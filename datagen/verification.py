@@ -20,6 +20,8 @@ from xsim import CorpusError, OutputError
 
 __all__ = ["Verdict", "verify"]
 
+CARDS = ("README.md", "croissant.json")  # told of the store, read by nothing here
+
 
 @dataclass
 class Verdict:
@@ -162,7 +164,8 @@ def _list_others(place: Place, owned: set[str], descriptions: Descriptions, verd
     """List files that no committed shard has."""
     if not place.lists:
         return
-    described = {ROOT, COPIES, *descriptions.names}
+    groups = {f"{name}/{ROOT}" for name in descriptions.root.get("formats", [])}
+    described = {ROOT, COPIES, *CARDS, *groups, *descriptions.names}
     arrays = tuple(f"{name.removesuffix(ROOT)}c/" for name in descriptions.names if name.count("/") == 2)
     record = re.compile(rf"{COMMITS}/\d+/zarr\.json")
     try:

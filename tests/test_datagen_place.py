@@ -15,7 +15,9 @@ import datagen
 import xsim
 from datagen.cli import main
 from datagen.commit import commit_key, read_commits
+from datagen.corpus_file import load_corpus
 from datagen.place import FolderPlace, open_place
+from datagen.store import create_store
 from datagen.verification import verify
 
 __all__ = ["made"]  # the fixture, used below by its name
@@ -82,6 +84,17 @@ def test_a_corpus_is_the_same_bytes_in_every_place(where, made):
     assert str(where) == str(reader.path) and reader.subset()[2]["index"] == 2
     with pytest.raises(xsim.CorpusError, match="holds another corpus"):
         datagen.generate(small_corpus(FolderPlace(out).root.parent, ("seed = 20", "seed = 9"), name="c.toml"), where)
+
+
+def test_two_jobs_that_make_a_store_at_once(where, made):
+    """Each sees nothing there, and makes it: the second leaves what the first has made."""
+    corpus = load_corpus(made[0])
+    create_store(corpus, where)
+    datagen.write_shard(corpus, where, 0)
+    place = open_place(where)
+    before = {name: place.sha256(name) for name in place.files()}
+    create_store(corpus, where)
+    assert {name: place.sha256(name) for name in place.files()} == before
 
 
 def test_damage_in_every_place(where, made):

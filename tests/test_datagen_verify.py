@@ -1,5 +1,6 @@
 """Damage of a store: all of it found by `verify`, none of it read in silence."""
 
+import json
 import random
 import shutil
 from pathlib import Path
@@ -11,7 +12,9 @@ from test_datagen_store import FORMAT, hashes, made, small_corpus
 import datagen
 import xsim
 from datagen.cli import main
-from datagen.commit import commit_path
+from datagen.commit import SEAL, commit_path, read_commits
+from datagen.lock import locked
+from datagen.seal import render, seal
 from datagen.verification import verify
 
 __all__ = ["made"]  # the fixture, used below by its name
@@ -31,7 +34,7 @@ def everything(out):
         view = corpus.subset(name)
         found += [view.shape, view.reader.columns, view.reader.params.tobytes()]
         for sample in view:
-            found += [(key, sample[key].tobytes()) for key in view.images]
+            found += [(key, sample[key].tobytes()) for key in sorted(view.images)]
             found += [repr(sample["params"]), sample["index"], repr(corpus.instances(sample["index"]))]
     return found
 
@@ -182,6 +185,54 @@ def test_orphans_are_listed_and_removed_when_asked(copied, capsys):
     assert (out / "notes.txt").exists() and not (out / FORMAT / "noisy/c/1/0/0").exists()
     assert (out / FORMAT / "noisy/c/0/0/0").exists() and verify(out, progress=False).orphans == []
     assert np.isfinite(datagen.open_corpus(out).subset()[3]["clean"]).all()
+
+
+def test_nothing_is_changed_while_another_job_writes(copied):
+    _, out = copied
+    flip(out / FORMAT / "noisy/c/2/0/0", 100)
+    (out / "commits/zarr.json").write_bytes(b"")
+    before = hashes(out)
+    with locked(out, (0, 4)), pytest.raises(xsim.CorpusError, match=r"is being written by .*task 0/4"):
+        verify(out, progress=False)
+    assert hashes(out) == before
+    with locked(out):
+        assert list(verify(out, keep=True, progress=False).damaged) == [2]
+    assert hashes(out) == before
+
+
+def older(out):
+    """Make a store one of the first layout: no hash of the root, no copies, records that tell of the arrays only."""
+    root = json.loads((out / "zarr.json").read_text())
+    description = root["attributes"]["datagen_corpus"]
+    description["schema"] = 1
+    del description["descriptions"], description["description_sha256"]
+    (out / "zarr.json").write_text(json.dumps(root, indent=2))
+    beside = {"attributes": {"about": "Commit records."}, "zarr_format": 3, "node_type": "group"}
+    (out / "commits/zarr.json").write_text(json.dumps(beside, indent=2))
+    for record in list(read_commits(out)):
+        record["metadata"] = {name: digest for name, digest in record["metadata"].items() if name.count("/") == 2}
+        commit_path(out, record["shard"]).write_bytes(render(seal(record, SEAL)))
+
+
+def test_stores_of_the_first_layout_are_read_verified_and_completed(copied, capsys):
+    corpus, out = copied
+    right, arrays = everything(out), {name: digest for name, digest in hashes(out).items() if "/c/" in name}
+    older(out)
+    assert everything(out) == right
+    assert main(["verify", str(out), "--quiet", "--corpus", str(corpus)]) == 0
+    assert capsys.readouterr().out.count("\n") == 1
+    flip(out / FORMAT / "instances/c/0/0/0", 900)
+    assert main(["verify", str(out), "--quiet"]) == 2
+    assert datagen.generate(corpus, out, progress=False).written == 1
+    assert everything(out) == right
+    assert {name: digest for name, digest in hashes(out).items() if "/c/" in name} == arrays
+    assert main(["verify", str(out), "--quiet"]) == 0
+    (out / FORMAT / "params/zarr.json").write_bytes(b"{}")
+    with pytest.raises(xsim.CorpusError, match="damaged"):
+        everything(out)
+    assert main(["verify", str(out), "--quiet"]) == 2
+    assert main(["verify", str(out), "--quiet", "--corpus", str(corpus)]) == 2
+    assert everything(out) == right
 
 
 def test_verify_of_what_is_no_store(tmp_path, capsys):
