@@ -92,10 +92,6 @@ class Place(ABC):
     def zarr_store(self) -> Any:
         """The zarr store to read arrays from."""
 
-    def absolute(self) -> Place:
-        """The same place, named so that a process in another folder finds it."""
-        return self
-
     def exists(self, key: str) -> bool:
         """Whether a file is there."""
         try:
@@ -130,9 +126,6 @@ class FolderPlace(Place):
     def __init__(self, root: str | os.PathLike[str]) -> None:
         super().__init__(os.fspath(root))
         self.root = Path(root)
-
-    def absolute(self) -> Place:
-        return FolderPlace(self.root.absolute())
 
     def read(self, key: str) -> bytes:
         with _plainly():
