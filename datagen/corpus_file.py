@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class CorpusFile:
         What relative names inside the file start from.
     sha256 : str
         Of the content (comments and spacing aside) and of the files it names.
+    text : str
+        The file itself.
     """
 
     header: Header
@@ -59,6 +61,7 @@ class CorpusFile:
     directory: Path
     sha256: str
     families: tuple[FamilyRule, ...] = ()
+    text: str = ""
 
     @cached_property
     def greatest_instances(self) -> int:
@@ -87,14 +90,15 @@ def load_corpus(path: str | os.PathLike[str]) -> CorpusFile:
     name = os.fspath(path)
     where = xsim.phantom_path(name.removeprefix(PHANTOM)) if name.startswith(PHANTOM) else Path(name)
     try:
-        document = tomllib.loads(where.read_text(encoding="utf-8"))
+        text = where.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise CorpusError(f"cannot read corpus file {where} ({reason})") from None
     except tomllib.TOMLDecodeError as error:
         raise CorpusError(f"{where} is not valid TOML ({error})") from None
     try:
-        return _understand(document, where.resolve().parent)
+        return replace(_understand(document, where.resolve().parent), text=text)
     except CorpusError as error:
         raise CorpusError(f"{where.name}: {error}") from None
 
