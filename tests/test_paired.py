@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import xsim
+from xsim.scintillator import absorbed_fraction
 
 GOS = {"material": "GOS", "areal_density_mg_cm2": 33.91, "light_spread_h_mm2": 0.01}
 THICK = {"areal_density_mg_cm2": 134.55, "light_spread_h_mm2": 0.06}
@@ -163,3 +164,22 @@ def test_a_pair_in_parts_and_lag(backend):
 def test_what_no_pair_can_be_is_refused(other, same, words):
     with pytest.raises(xsim.SceneError, match=words):
         xsim.expose_paired(xsim.expose(scene(), "cpu"), other, same)
+
+
+def test_the_moments_of_a_pair_are_those_of_photons():
+    """Photons counted one energy after the other, each absorbed at a depth of its own, against M1, M2 and M2 thin."""
+    random, repeats = np.random.default_rng(7), 40000
+    thin, thick = scene(PLAIN), scene({**PLAIN, **THICK, "light_spread_h_mm2": 0.0})
+    first = xsim.expose(thin, "cpu")
+    second = xsim.expose_paired(first, thick, same_quanta=True)
+    energy = first.weights.energy_kev
+    shares = [absorbed_fraction(each.detector, energy) for each in (thin, thick)]
+    arriving = first.weights.signal_kev[0] / energy / shares[0]
+    photons = random.poisson(arriving, (repeats, energy.size))
+    upper = random.binomial(photons, shares[0])
+    beyond = random.binomial(photons - upper, (shares[1] - shares[0]) / np.maximum(1 - shares[0], 1e-12))
+    one, two = upper @ energy, (upper + beyond) @ energy
+    (m1, m2), (n1, n2) = ([w.signal_kev.sum(), w.variance_kev2.sum()] for w in (first.weights, second.weights))
+    assert (one.mean(), two.mean()) == (pytest.approx(m1, rel=2e-3), pytest.approx(n1, rel=2e-3))
+    assert (one.var(), two.var()) == (pytest.approx(m2, rel=0.03), pytest.approx(n2, rel=0.03))
+    assert np.cov(one, two)[0, 1] == pytest.approx(m2, rel=0.03)
