@@ -127,6 +127,8 @@ def _head(corpus: CorpusFile, layout: Layout) -> list[str]:
     frames = f", {header.frames_per_scene} frames of each" if header.frames_per_scene > 1 else ""
     state = "being made: `datagen info STORE` counts the shards that are finished"
     rows = [("samples", f"{layout.samples}, of {header.scenes} scenes{frames}"), ("state", state)]
+    if corpus.families:
+        rows.append(("families", ", ".join(rule.family.family for rule in corpus.families)))
     rows.append(("licence", header.license or "none stated"))
     if header.author:
         rows.append(("author", header.author))
@@ -155,24 +157,27 @@ def _arrays(corpus: CorpusFile, layout: Layout) -> list[tuple[str, ...]]:
 
 def asked_for(corpus: CorpusFile) -> dict[str, list[Distribution]]:
     """Every distribution of a corpus file by its dotted name, those of repeated bodies too; several in a choice."""
-    pairs = [pair for rule in corpus.families for pair in rule.distributions().items()]
-    for key, value in corpus.tables.items():
-        pairs += walk(value, key)
+    pairs = [pair for rule in corpus.families for pair in rule.distributions()]
+    pairs += [pair for table in corpus.conditions for pair in walk(table.row, table.name)]
     for each in corpus.formats:
+        for key, value in corpus.tables_of(each).items():
+            pairs += walk(value, key)
         pairs += walk(each.detector, "detector" if len(corpus.formats) == 1 else f"detector {each.name}")
     for body in corpus.bodies:
         rules = {name: getattr(body, name) for name in ("count", "clearance_mm", "apart_mm")}
         pairs += walk(body.template | rules, f"body.{body.name}")
     found: dict[str, list[Distribution]] = {}
     for path, distribution in pairs:
-        found.setdefault(path, []).append(distribution)
+        known = found.setdefault(path, [])
+        if distribution not in known:
+            known.append(distribution)
     return found
 
 
 def _shown(distributions: list[Distribution]) -> str:
     texts = []
     for each in distributions:
-        plain = each.model_dump(exclude_none=True).items()
+        plain = each.model_dump(exclude_none=True, by_alias=True).items()
         texts.append(", ".join(f"{key} = {json.dumps(value, default=str, ensure_ascii=False)}" for key, value in plain))
     text = "; or ".join(texts)
     return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."

@@ -124,7 +124,7 @@ def read_commit(out: Where, number: int) -> dict[str, Any] | None:
 
 
 def commit_numbers(out: Where) -> list[int]:
-    """Numbers of the shards that have a record, in order."""
+    """Numbers of the shards that have, or had, a record, in order."""
     place = open_place(out)
     try:
         return sorted(int(name) for name in place.children(COMMITS) if name.isdigit())

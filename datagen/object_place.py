@@ -26,6 +26,7 @@ except ImportError:
 
 __all__ = ["ObjectPlace"]
 
+PATIENCE = timedelta(seconds=60)  # with a host that does not answer
 _MEMORY: dict[str, Any] = {}  # stores of memory:// URLs, this process's own
 
 
@@ -63,9 +64,7 @@ class ObjectPlace(Place):
         if self._lies_in_a_folder:
             return LocalStore(self._folder)
         try:
-            # an upload or download of a large shard over a thin line takes minutes; a host that is not there does not
-            patience = {"client_options": {"timeout": "10m"}, "retry_config": {"retry_timeout": timedelta(seconds=60)}}
-            return from_url(self.name, **patience)
+            return from_url(self.name, retry_config={"retry_timeout": PATIENCE})
         except (BaseError, ValueError) as error:
             raise CorpusError(
                 f"{self.name} cannot be opened ({first_line(error)}) check the URL and its settings"
@@ -77,12 +76,21 @@ class ObjectPlace(Place):
 
     def read(self, key: str) -> bytes:
         with self._plainly():
-            return bytes(obstore.get(self._store, key).bytes())
+            return b"".join(self._pieces(key))
 
     def pieces(self, key: str) -> Iterator[bytes]:
         with self._plainly():
-            for piece in obstore.get(self._store, key).stream(min_chunk_size=PIECE):
-                yield bytes(piece)
+            yield from self._pieces(key)
+
+    def _pieces(self, key: str) -> Iterator[bytes]:
+        """A request each: one that takes longer than obstore's timeout, 30 s, fails."""
+        first = obstore.get(self._store, key)
+        size = first.meta["size"]
+        if size <= PIECE:
+            yield bytes(first.bytes())
+            return
+        for start in range(0, size, PIECE):
+            yield bytes(obstore.get_range(self._store, key, start=start, end=min(start + PIECE, size)))
 
     def write(self, key: str, content: bytes | memoryview) -> None:
         with self._plainly():

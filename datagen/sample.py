@@ -12,14 +12,14 @@ import numpy as np
 import xsim
 from datagen.corpus_file import CorpusFile
 from datagen.header import SPLITS
-from datagen.images import SceneExposure, Taken
+from datagen.images import ExposedScene, Taken
 from datagen.instances import instance_rows
 from datagen.layout import Layout
 from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of, unmakeable
-from datagen.table import MEASURED_TOO, ParameterTable, instance_words
-from xsim import XsimError
+from datagen.table import MEASURED_TOO, STATES, ParameterTable, instance_words
+from xsim import CorpusError, XsimError
 
-__all__ = ["Sample", "SceneSamples", "simulate_scene"]
+__all__ = ["Sample", "SceneSamples", "check_saturation", "simulate_scene"]
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,12 @@ def simulate_scene(
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                exposure, taken = SceneExposure(Layout(corpus), drawn, backend, beams or {}), []
+                exposure, taken = ExposedScene(Layout(corpus), drawn, backend, beams or {}), []
+                seed, limit = noise_seed(corpus, index), corpus.header.saturated_share
                 for frame in frames:
-                    taken.append(exposure.take(noise_seed(corpus, index), frame))
+                    taken.append(exposure.take(seed, frame))
+                    if limit is not None and frame == frames[0]:  # every shard of a series judges by the same frame
+                        check_saturation((taken[0] if frame == 0 else exposure.take(seed, 0)).first, limit)
                     tick()
         except XsimError as error:
             if not redrawable(error):
@@ -118,6 +121,7 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, taken: Taken) -> Sample:
         "redraws": drawn.attempt,
         "bodies": len(drawn.groups),
         "voltage_kv": drawn.mapping.get("source", {}).get("voltage_kv"),
+        "state": STATES.index(image.metadata["state"]),
     }
     if scene.second_exposure is not None:
         own["voltage_kv_second"] = scene.second_exposure.source(scene.source).voltage_kv
@@ -134,3 +138,18 @@ def _with_energies(metadata: dict[str, Any]) -> dict[str, Any]:
     """Metadata with what is told of few energies under the names of its columns."""
     told = metadata.get("energies") or {}
     return metadata | {"energies": told.get("nodes"), "energies_bound": told.get("bound")}
+
+
+def check_saturation(image: xsim.Radiograph, limit: float) -> None:
+    """Refuse an image of which more than a share of the pixels saturate.
+
+    Raises
+    ------
+    CorpusError
+        Another draw may have fewer.
+    """
+    share = image.metadata["saturated_share"]
+    if share > limit:
+        raise CorpusError(
+            f"{100 * share:.3g} % of the pixels saturate (corpus.saturated_share = {limit:g}) lower the dose"
+        )

@@ -107,3 +107,10 @@ def test_what_does_not_fit_is_refused_and_nothing_written(pieces, tmp_path, made
     rewritten(lambda record: record["files"][f"{FORMAT}/noisy/c/1/0/0"].update(sha256="0" * 64))
     refused(joined, first, second, words=r"shard 1 of .*second.zarr differs")
     assert not joined.exists()
+
+
+@pytest.mark.parametrize("command", ["verify", "merge"])
+def test_help_has_an_example(capsys, command):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0 and f"example: datagen {command}" in capsys.readouterr().out
