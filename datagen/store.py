@@ -24,6 +24,8 @@ import zarr.storage
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from datagen.beams import describe_beams, fit_beams
+from datagen.cards import write_cards
+from datagen.commit import versions
 from datagen.corpus_file import CorpusFile
 from datagen.detector_format import Format
 from datagen.layout import TILE, Layout, padded
@@ -65,7 +67,9 @@ def create_store(corpus: CorpusFile, out: Where) -> None:
     OutputError
         Where it cannot be written.
     """
-    write_descriptions(open_place(out), describe_store(corpus))
+    place = open_place(out)
+    write_descriptions(place, describe_store(corpus))
+    write_cards(corpus, place)
 
 
 def describe_store(corpus: CorpusFile) -> dict[str, bytes]:
@@ -91,6 +95,7 @@ def describe_store(corpus: CorpusFile) -> dict[str, bytes]:
         "samples": layout.samples,
         "shards": layout.shards,
         "formats": [each.name for each in corpus.formats],
+        "provenance": {"corpus_file": corpus.text, "versions": versions()},
         "descriptions": {key: digest_of(content) for key, content in below.items()},
         **describe_beams(fit_beams(corpus)),
     }

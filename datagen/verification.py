@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from datagen.cards import CROISSANT, README
 from datagen.commit import commit_key, commit_numbers, damaged_file, read_commit, uncommit
 from datagen.corpus_file import CorpusFile, load_corpus
 from datagen.detector_format import COMMITS
@@ -19,8 +20,6 @@ from datagen.root import COPIES, ROOT, DamagedError, out_of_reach, state_of
 from xsim import CorpusError, OutputError
 
 __all__ = ["Verdict", "verify"]
-
-CARDS = ("README.md", "croissant.json")  # told of the store, read by nothing here
 
 
 @dataclass
@@ -165,7 +164,7 @@ def _list_others(place: Place, owned: set[str], descriptions: Descriptions, verd
     if not place.lists:
         return
     groups = {f"{name}/{ROOT}" for name in descriptions.root.get("formats", [])}
-    described = {ROOT, COPIES, *CARDS, *groups, *descriptions.names}
+    described = {ROOT, COPIES, README, CROISSANT, *groups, *descriptions.names}
     arrays = tuple(f"{name.removesuffix(ROOT)}c/" for name in descriptions.names if name.count("/") == 2)
     record = re.compile(rf"{COMMITS}/\d+/zarr\.json")
     try:

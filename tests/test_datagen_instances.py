@@ -39,6 +39,7 @@ BODIES = {
     "cylinder": ("radius_mm = 1\nheight_mm = 5", (2, 2, 5)),
     "cone": ("radius_mm = 1.5\nheight_mm = 4", (3, 3, 4)),
     "tube": ("radius_mm = 2\ninner_radius_mm = 1\nheight_mm = 7", (4, 4, 7)),
+    "spheres": ("centres_mm = [[-2, 0, 0], [2, 0, 1]]\nradii_mm = [1, 0.5]", (5.5, 2, 2.5)),
     "step_wedge": ("steps_mm = [1, 2, 3]\nstep_length_mm = 2\nwidth_mm = 4", (6, 4, 3)),
 }
 
