@@ -198,7 +198,7 @@ def _copy(place: Place, number: int, holders: Sequence[Place]) -> None:
                 raise DamagedError(f"the record of shard {number} of {source} has gone")
             for name, facts in record["files"].items():
                 place.write(name, read_checked(source, name, facts["sha256"]))
-            place.write(commit_key(number), render(record))
+            place.write(commit_key(number), render(record, dense=True))
             return
         except DamagedError as error:
             wrong = wrong or str(error)

@@ -43,6 +43,7 @@ __all__ = [
     "read_root",
     "render_copies",
     "state_of",
+    "table_attributes",
     "write_descriptions",
 ]
 
@@ -165,14 +166,26 @@ def _write_format(corpus: CorpusFile, layout: Layout, group: zarr.Group, place: 
     chunk = (1, min(each.rows, TILE), min(each.columns, TILE))
     for name, dtype in layout.arrays(each).items():
         _create(sub, name, dtype, (samples, each.rows, each.columns), chunk, (size, tall, wide), AXES["noisy"], {})
-    table = ParameterTable(corpus)
-    attributes: dict[str, Any] = {"columns": table.columns, "whole": table.whole, "words": table.words}
-    width = len(table.columns)
-    _create(sub, "params", "float64", (samples, width), (size, width), None, AXES["params"], attributes)
-    bodies, columns = max(1, corpus.greatest_instances), len(INSTANCE_COLUMNS)
-    attributes = {"columns": list(INSTANCE_COLUMNS), "whole": list(INSTANCE_WHOLE), "words": instance_words(corpus)}
+    tables = table_attributes(corpus)
+    width = len(tables["params"]["columns"])
+    _create(sub, "params", "float64", (samples, width), (size, width), None, AXES["params"], tables["params"])
+    bodies, columns = max(1, corpus.greatest_instances), len(tables["instances"]["columns"])
     shape, one, shard = (samples, bodies, columns), (1, bodies, columns), (size, bodies, columns)
-    _create(sub, "instances", "float64", shape, one, shard, AXES["instances"], attributes)
+    _create(sub, "instances", "float64", shape, one, shard, AXES["instances"], tables["instances"])
+
+
+def table_attributes(corpus: CorpusFile) -> dict[str, dict[str, Any]]:
+    """What the numbers of the tables mean: names of columns, which are whole, lists that codes point into."""
+    table = ParameterTable(corpus)
+    attributes = {
+        "params": {"columns": table.columns, "whole": table.whole, "words": table.words},
+        "instances": {
+            "columns": INSTANCE_COLUMNS,
+            "whole": INSTANCE_WHOLE,
+            "words": instance_words(corpus),
+        },
+    }
+    return dict(json.loads(json.dumps(attributes)))
 
 
 def _create(

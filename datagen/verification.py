@@ -161,7 +161,10 @@ def _foreign(records: dict[int, dict[str, Any]], descriptions: Descriptions) -> 
 
 def _list_others(place: Place, owned: set[str], descriptions: Descriptions, verdict: Verdict) -> None:
     """List files that no committed shard has."""
-    described = {ROOT, COPIES, README, CROISSANT, *descriptions.names}
+    if not place.lists:
+        return
+    groups = {f"{name}/{ROOT}" for name in descriptions.root.get("formats", [])}
+    described = {ROOT, COPIES, README, CROISSANT, *groups, *descriptions.names}
     arrays = tuple(f"{name.removesuffix(ROOT)}c/" for name in descriptions.names if name.count("/") == 2)
     record = re.compile(rf"{COMMITS}/\d+/zarr\.json")
     try:

@@ -9,6 +9,7 @@ from test_datagen_contents import PAIR, saved
 
 import datagen
 import xsim
+from datagen import store
 from datagen.corpus_file import load_corpus
 from datagen.instances import body_sizes_mm, contrast, label_boxes
 from datagen.scenes import draw_scene
@@ -98,11 +99,11 @@ def test_contrasts_leave_out_what_is_not_valid():
     assert all(math.isnan(each) for each in contrast(none, 2, box, placed))
 
 
-def test_a_store_without_a_column_is_not_added_to(tmp_path, monkeypatch):
-    """One that a version made whose table had fewer."""
+def test_a_store_without_the_column_is_not_added_to(tmp_path, monkeypatch):
+    """An earlier version described the table without it."""
     corpus, out = saved(tmp_path, PAIR, ("scenes = 5", "scenes = 1")), tmp_path / "out.zarr"
-    datagen.generate(corpus, out, progress=False)
-    shutil.rmtree(out / "commits" / "000000")
-    monkeypatch.setattr("datagen.shard.INSTANCE_COLUMNS", (*INSTANCE_COLUMNS, "later"))
-    with pytest.raises(xsim.CorpusError, match="no instance column later"):
+    with monkeypatch.context() as earlier:
+        earlier.setattr(store, "INSTANCE_COLUMNS", tuple(each for each in INSTANCE_COLUMNS if each != "target"))
+        store.create_store(datagen.load_corpus(corpus), out)
+    with pytest.raises(xsim.CorpusError, match="no instance column target"):
         datagen.generate(corpus, out, progress=False)
