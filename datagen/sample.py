@@ -88,12 +88,14 @@ def simulate_scene(
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 images = []
+                seed, known = noise_seed(corpus, index), beams or {}
                 for frame in frames:
-                    seed = noise_seed(corpus, index)
-                    image = xsim.simulate(drawn.scene, seed, backend, frame, threads=1, quadratures=beams or {})
+                    image = xsim.simulate(drawn.scene, seed, backend, frame, threads=1, quadratures=known)
                     if corpus.header.saturated_share is not None and not images:
                         # every shard of a series judges by the same frame
-                        first = image if frame == 0 else xsim.simulate(drawn.scene, seed, backend, 0, threads=1)
+                        first = image
+                        if frame > 0:
+                            first = xsim.simulate(drawn.scene, seed, backend, 0, threads=1, quadratures=known)
                         check_saturation(first, corpus.header.saturated_share)
                     images.append(image)
                     tick()
