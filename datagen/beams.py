@@ -47,7 +47,8 @@ def fit_beams(corpus: CorpusFile) -> dict[str, Quadrature]:
 
 def _scenes(corpus: CorpusFile) -> Iterator[xsim.Scene]:
     for index in range(min(corpus.header.scenes, SCENES)):
-        yield draw_scene(corpus, index)[0].scene
+        drawn = draw_scene(corpus, index)[0]
+        yield from filter(None, (drawn.scene, drawn.scene.second, drawn.pair and drawn.pair.scene))
 
 
 def describe_beams(fits: dict[str, Quadrature]) -> dict[str, Any]:

@@ -117,8 +117,6 @@ def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
     header = read_header(document)
     if "defect" in document:
         raise CorpusError("a corpus has no [[defect]] (its bodies are placed by rules) write a [[body]] with inside")
-    if "second_exposure" in document:
-        raise CorpusError("a corpus stores one image (second_exposure makes a second) leave it out")
     conditions = read_conditions(document.get(CONDITIONS), directory)
     told = with_conditions(document, conditions)
     tables = {key: parse(value, key) for key, value in told.items() if key not in OWN_TABLES}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.distribution import Distribution, parse
+from datagen.pair import check_pair
 from datagen.problem import shortened
 from xsim import CorpusError, read_camera_file
 
@@ -28,6 +29,8 @@ class Format:
     state : str
     detector : dict
         The table, parsed.
+    others : tuple of {"second", "pair"}
+        Other images of a sample: of a second exposure or layer, and of a [detector.pair].
     tables : dict
         Parsed [source], [geometry] and [acquisition] where the scenes of this format have their own.
     """
@@ -37,6 +40,7 @@ class Format:
     columns: int
     state: str
     detector: dict[str, Any]
+    others: tuple[str, ...] = ()
     tables: dict[str, Any] = field(default_factory=dict)
 
 
@@ -85,13 +89,15 @@ def _format(item: dict[str, Any], tables: dict[str, Any], directory: Path) -> Fo
         if isinstance(detector.get(key), Distribution):
             raise CorpusError(f"detector.{key} cannot be drawn, write several [[detector]] tables")
     camera = _camera(detector.get("preset"), directory) | detector
-    if "second_layer" in camera:
-        raise CorpusError("a corpus stores one image (the detector's second_layer makes a second) use one layer")
+    others = ["second"] if "second_layer" in camera or "second_exposure" in tables else []
+    if "pair" in item:
+        check_pair(item["pair"])
+        others.append("pair")
     if camera.get("response") == "ideal":
         raise CorpusError("detector.response 'ideal' has no grey values to store, leave it out")
     rows, columns = _size(item, detector, _lines(item, run) if camera.get("kind") == "line_scan" else None)
     name = item.get("name") or f"{str(detector.get('preset') or 'detector').removesuffix('.toml')}-{rows}x{columns}"
-    return Format(_plain(str(name)), rows, columns, state, detector, own)
+    return Format(_plain(str(name)), rows, columns, state, detector, tuple(others), own)
 
 
 def _merged(common: Any, own: Any, key: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from datagen.distribution import draw
 from datagen.families.family import DrawnBody
 from datagen.family_scene import draw_family
 from datagen.header import SPLITS
+from datagen.pair import Pair
 from datagen.placement import PlacementError, Placer
 from datagen.stream import Stream
 from datagen.variants import variants
@@ -31,6 +32,7 @@ __all__ = [
     "make_scene",
     "noise_seed",
     "redrawable",
+    "split_numbers",
     "split_of",
 ]
 
@@ -61,7 +63,9 @@ class DrawnScene:
     placed : tuple of bool
         Per body: whether it lies in or among others and is nobody's background.
     targets : tuple of bool
-        Per body: whether an inspection looks for it; of a [[body]] with ``inside`` so too.
+        Per body: whether an inspection looks for it.
+    pair : Pair or None
+        The same scene behind the camera of [detector.pair].
     """
 
     index: int
@@ -72,6 +76,7 @@ class DrawnScene:
     groups: tuple[int, ...] = ()
     placed: tuple[bool, ...] = ()
     targets: tuple[bool, ...] = ()
+    pair: Pair | None = None
 
 
 def format_of(corpus: CorpusFile, index: int) -> Format:
@@ -91,12 +96,14 @@ def split_of(corpus: CorpusFile, index: int) -> str:
     The golden-ratio sequence spreads each part evenly over a format's scenes, so that small corpora hold the asked
     shares too; the draw of a scene does not depend on it.
     """
-    start = Stream(corpus.header.seed, SPLIT).unit()
-    place = (start + GOLDEN * (index // len(corpus.formats))) % 1.0
+    return SPLITS[int(split_numbers(corpus, index // len(corpus.formats)))]
+
+
+def split_numbers(corpus: CorpusFile, turns: Any) -> Any:
+    """Number in ``SPLITS`` of the part of scenes, by their place among those of their format; of one or of many."""
+    place = (Stream(corpus.header.seed, SPLIT).unit() + GOLDEN * turns) % 1.0
     shares = corpus.header.split
-    if place < shares.train:
-        return SPLITS[0]
-    return SPLITS[1] if place < shares.train + shares.val else SPLITS[2]
+    return 0 + (place >= shares.train) + (place >= shares.train + shares.val)
 
 
 def _checked(mapping: dict[str, Any], corpus: CorpusFile) -> xsim.Scene:
@@ -132,12 +139,15 @@ def make_scene(corpus: CorpusFile, index: int, attempt: int) -> DrawnScene:
     families = draw_family(corpus.families, mapping, corpus.directory, stream, drawn) if corpus.families else []
     found = _draw_bodies(corpus, mapping, families, stream, drawn)
     mapping["body"] = [each.body for each in found]
+    other = mapping["detector"].pop("pair", None)
     scene = _checked(mapping, corpus)
+    pair = other and Pair.of(scene, other)
     groups = tuple(corpus.groups.index(each.kind) for each in found)
     targets = tuple(each.target for each in found)
-    above = [each.body.get("priority", 0) > 0 for each in families]
-    placed = tuple(target or (k < len(above) and above[k]) for k, target in enumerate(targets))
-    return DrawnScene(index, attempt, mapping, scene, drawn, groups, placed, targets)
+    above = [each.target or each.body.get("priority", 0) > 0 for each in families]
+    inside = {rule.name for rule in corpus.bodies if rule.inside is not None}
+    placed = tuple(above[k] if k < len(above) else each.kind in inside for k, each in enumerate(found))
+    return DrawnScene(index, attempt, mapping, scene, drawn, groups, placed, targets, pair)
 
 
 def draw_scene(corpus: CorpusFile, index: int, start: int = 0) -> tuple[DrawnScene, list[dict[str, Any]]]:
@@ -195,7 +205,7 @@ def _draw_bodies(
             if hosts:
                 host = hosts[stream.below(len(hosts))]
                 _place(rule, body, (found[host].body, host), placer, stream, mapping, corpus)
-            found.append(DrawnBody(rule.name, body, rule.inside is not None))
+            found.append(DrawnBody(rule.name, body, rule.is_target))
     return found
 
 

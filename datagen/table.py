@@ -26,6 +26,7 @@ MEASURED = (
     "gain_adu_per_kev", "gain_adu_per_quantum", "read_noise_adu", "kernel_sum_squares", "adc_bits", "pitch_mm",
     "saturated_share", "invalid_share",
 )  # fmt: skip
+MEASURED_TOO = ("second", "pair")  # other images with a column of each as well, NAME_second
 OWN = ("scene", "frame", "seed", "split", "redraws", "bodies", "voltage_kv", "state")
 STATES = ("raw", "offset_corrected", "flat_field_corrected")  # of correction, words of the column
 FEW = ("energies", "energies_bound")  # of a corpus that asks for few energies
@@ -35,7 +36,7 @@ INSTANCE_COLUMNS = (
     "target",
 )  # fmt: skip
 SEVERAL = "several"
-CLASSES = ("box", "cone", "cylinder", "ellipsoid", "mesh", "sphere", "step_wedge", "tube", "volume")
+CLASSES = ("box", "cone", "cylinder", "ellipsoid", "mesh", "sphere", "spheres", "step_wedge", "tube", "volume")
 INSTANCE_WHOLE = ("label", "target", "row_first", "row_stop", "column_first", "column_stop", "pixels")
 
 
@@ -112,16 +113,23 @@ class ParameterTable:
     def columns(self) -> list[str]:
         """Names, in order."""
         family = [FAMILY] if self.corpus.families else []
-        return [*OWN, *self._few, *MEASURED, *family, *self._drawn]
+        return [*OWN, *self._few, *MEASURED, *self._of_others, *family, *self._drawn]
 
     @cached_property
     def whole(self) -> list[str]:
         """Names of the columns that hold whole numbers."""
-        return [*WHOLE, *self._few[:1]]
+        bits = [name for name in self._of_others if name.rpartition("_")[0] in ("adc_bits", "energies")]
+        return [*WHOLE, *self._few[:1], *bits]
 
     @cached_property
     def _few(self) -> tuple[str, ...]:
         return FEW if asks_for_few(self.corpus) else ()
+
+    @cached_property
+    def _of_others(self) -> list[str]:
+        held = [other for other in MEASURED_TOO if any(other in each.others for each in self.corpus.formats)]
+        voltage = ["voltage_kv_second"] if "second_exposure" in self.corpus.tables else []
+        return [*voltage, *(f"{name}_{other}" for other in held for name in (*self._few, *MEASURED))]
 
     @cached_property
     def words(self) -> dict[str, list[Any]]:
@@ -137,9 +145,20 @@ class ParameterTable:
                     told += [option if isinstance(option, str) else _text(option) for option in options]
         return {path: told for path, told in lists.items() if told}
 
-    def row(self, own: dict[str, Any], metadata: dict[str, Any], drawn: dict[str, float]) -> list[float]:
-        """One row, NaN where a column does not apply to this sample."""
-        given = {**drawn, **own, **{key: metadata.get(key) for key in MEASURED}}
+    def row(self, own: dict[str, Any], metadata: dict[str, dict[str, Any]], drawn: dict[str, float]) -> list[float]:
+        """One row, NaN where a column does not apply to this sample.
+
+        Parameters
+        ----------
+        own : dict
+            Columns that the corpus gives.
+        metadata : dict of str to dict
+            Of the radiographs: of the first under "", of the others by their names.
+        drawn : dict
+        """
+        given = {**drawn, **own}
+        for name, told in metadata.items():
+            given |= {f"{key}_{name}" if name else key: told.get(key) for key in (*self._few, *MEASURED)}
         values = [given.get(column) for column in self.columns]
         return [float("nan") if value is None else float(value) for value in values]
 
