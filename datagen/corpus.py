@@ -121,7 +121,7 @@ class Corpus:
         scene, frame = divmod(index, self.description["frames_per_scene"])
         place, turn = divmod(scene, len(self.formats))
         reader = self.reader(self.formats[turn])
-        return reader.instances(place * self.description["frames_per_scene"] + frame)
+        return reader.instances(place * self.description["frames_per_scene"] + frame)[0]
 
     def reader(self, format: str) -> FormatReader:
         """The arrays of a format, one reader per process."""
@@ -283,6 +283,13 @@ class CorpusView:
                 params = self.reader.readable(values[place])
                 yield {**held, "params": params, "index": params["scene"] * frames + params["frame"]}
             shard.close()
+
+    def instances(self) -> Iterator[list[dict[str, Any]]]:
+        """Bodies of each sample, as `Corpus.instances` gives them, with one shard in memory."""
+        for number, first, stop in self.runs():
+            record = self.reader.records[number]
+            tables = self.reader.instances(record["first"], record["first"] + record["samples"])
+            yield from (tables[row - record["first"]] for row in self.rows[first:stop].tolist())
 
     def _parameter_rows(self, number: int, first: int, stop: int) -> np.ndarray:
         """Parameters of the view's samples first..stop - 1, all of shard ``number``."""

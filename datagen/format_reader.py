@@ -126,10 +126,11 @@ class FormatReader:
         values = self.params[np.searchsorted(self.rows, row)]
         return self.readable(values)
 
-    def instances(self, row: int) -> list[dict[str, Any]]:
-        """Instance table of one sample."""
-        table = self.read("instances", row, row + 1)[0]
-        return [_readable(line, self._attributes("instances")) for line in table if not np.isnan(line[0])]
+    def instances(self, row: int, stop: int | None = None) -> list[list[dict[str, Any]]]:
+        """Instance tables of the samples row..stop - 1, all of one shard; of one sample where no stop is given."""
+        tables = self.read("instances", row, row + 1 if stop is None else stop)
+        attributes = self._attributes("instances")
+        return [[_readable(line, attributes) for line in table if not np.isnan(line[0])] for table in tables]
 
     @property
     def instance_columns(self) -> list[str]:

@@ -53,6 +53,8 @@ def test_shard_by_shard(view):
         assert sample.keys() == other.keys() and sample["params"] == other["params"]
         for name in ("noisy", "clean", "noise", "labels", "valid"):
             assert sample[name].dtype == other[name].dtype and np.array_equal(sample[name], other[name])
+    told = [view.corpus.instances(sample["index"]) for sample in some]
+    assert list(some.instances()) == told and all(told)
     assert all(set(each) == {"clean", "params", "index"} for each in some.samples(("clean",)))
     with pytest.raises(xsim.CorpusError, match="no glow images"):
         next(view.samples(("glow",)))

@@ -52,7 +52,7 @@ class CocoWriter(Writer):
         images, annotations = [], []
         for sample in samples:
             name = f"{sample_id(sample['index'])}.png"
-            Image.fromarray(sample["noisy"]).save(folder / "images" / name)
+            Image.fromarray(sample["noisy"]).save(folder / "images" / name, compress_level=1)
             rows, columns = sample["noisy"].shape
             images.append({"id": sample["index"], "file_name": name, "height": rows, "width": columns})
             annotations += self._annotations(sample)
@@ -62,7 +62,7 @@ class CocoWriter(Writer):
 
     def _annotations(self, sample: Sample) -> Iterator[dict[str, Any]]:
         runs = label_runs(sample["labels"])
-        for body in self.view.corpus.instances(sample["index"]):
+        for body in sample["instances"]:
             if body["label"] not in runs:
                 continue  # hidden, or out of view
             counts, box, area = runs[body["label"]]

@@ -165,8 +165,8 @@ def _write(writer: Writer, draft: Path, asked: dict[str, Any], done: int, progre
 
 
 def _samples(part: CorpusView, images: Sequence[str], bar: tqdm) -> Iterator[Sample]:
-    for sample in part.samples(images):
-        yield {**sample, **{name: stored(name, sample[name]) for name in images}}
+    for sample, bodies in zip(part.samples(images), part.instances(), strict=True):
+        yield {**sample, "instances": bodies, **{name: stored(name, sample[name]) for name in images}}
         bar.update()
 
 

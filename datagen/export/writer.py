@@ -71,9 +71,8 @@ def _parameter_rows(view: CorpusView, names: Sequence[str]) -> Iterator[list[Any
 
 def _instance_rows(view: CorpusView, columns: Sequence[str]) -> Iterator[list[Any]]:
     for part in view.shards():
-        for index in part.table()["index"].tolist():
-            for body in view.corpus.instances(index):
-                yield [sample_id(index), *(body[name] for name in columns)]
+        for index, bodies in zip(part.table()["index"].tolist(), part.instances(), strict=True):
+            yield from ([sample_id(index), *(body[name] for name in columns)] for body in bodies)
 
 
 def stored(name: str, image: np.ndarray) -> np.ndarray:
