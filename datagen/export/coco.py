@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from datagen.corpus import CorpusView
-from datagen.export.writer import Sample, Writer, sample_id, write_tables
+from datagen.export.writer import Sample, Writer, sample_id
 from xsim import CorpusError
 
 __all__ = ["CocoWriter", "label_runs"]
@@ -90,10 +91,11 @@ class CocoWriter(Writer):
                     file.write(f"{',' if place else ''}\n{line}")
                 file.write("]")
             file.write("}\n")
-        for path in (folder / PARTS).iterdir():
-            path.unlink()
-        (folder / PARTS).rmdir()
-        write_tables(folder, self.view)
+        super().finish(folder, parts)
+
+    def clear(self, folder: Path) -> None:
+        if (folder / PARTS).is_dir():
+            shutil.rmtree(folder / PARTS)
 
     def _lines(self, folder: Path, kind: str, parts: int) -> Iterator[str]:
         for number in range(parts):

@@ -43,6 +43,9 @@ class Writer(ABC):
         """Write what is of the whole export."""
         write_tables(folder, self.view)
 
+    def clear(self, folder: Path) -> None:  # noqa: B027
+        """Remove what only the writing needed."""
+
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A CSV file; what does not apply is empty, numbers are written in full."""
