@@ -169,14 +169,26 @@ class CorpusView:
             True of stores made before they held it; params: dict of the sample's parameters; index: int, its place in
             the corpus.
         """
-        row = int(self.rows[i])
-        images = {name: _given(name, image) for name, image in self.reader.images(row).items()}
+        return self.sample(i)
+
+    def sample(self, i: int, images: Sequence[str] | None = None) -> dict[str, Any]:
+        """One sample, as by index, with only the asked images.
+
+        Raises
+        ------
+        CorpusError
+            A damaged shard, or images that are not stored.
+        """
+        row, names = int(self.rows[i]), self.images if images is None else images
+        if lacking := set(names) - set(self.images):
+            raise CorpusError(f"no {min(lacking)} images in {self.corpus.path} (it has {', '.join(self.images)})")
+        stored = {name: _given(name, image) for name, image in self.reader.images(row, names).items()}
         for name, (whole, part) in DERIVED.items():
-            if name in self.images:
-                images[name] = images[whole] - images[part]
+            if name in names:
+                stored[name] = stored[whole] - stored[part]
         params = self.reader.parameters(row)
         index = params["scene"] * self.corpus.description["frames_per_scene"] + params["frame"]
-        return {**images, "params": params, "index": index}
+        return {**{name: stored[name] for name in names}, "params": params, "index": index}
 
     @property
     def images(self) -> tuple[str, ...]:

@@ -61,6 +61,17 @@ def test_shard_by_shard(view):
     assert list(view.select(np.zeros(len(view), bool)).samples()) == []
 
 
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 30])
+def test_only_asked_images(view, cache_bytes):
+    some = datagen.open_corpus(view.corpus.path, cache_bytes).subset()
+    for names in (("noise",), ("clean", "valid"), view.images):
+        sample = some.sample(5, names)
+        assert set(sample) == {*names, "params", "index"}
+        assert all(np.array_equal(sample[name], view[5][name]) for name in names)
+    with pytest.raises(xsim.CorpusError, match="no glow images"):
+        some.sample(0, ("glow",))
+
+
 def test_large_tables_are_read_by_column(view, monkeypatch):
     """Where the table would not fit into memory, the same values and views."""
     monkeypatch.setattr("datagen.format_reader.TABLE_BYTES", 0)
