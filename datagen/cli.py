@@ -11,7 +11,9 @@ from datagen.commands import (
     families,
     generate,
     info,
+    merge,
     preview,
+    verify,
 )
 from xsim import CommandParser, run_command
 
@@ -20,8 +22,10 @@ __all__ = ["main"]
 COMMANDS = (
     generate,
     info,
+    merge,
     preview,
     families,
+    verify,
     export,
 )
 

@@ -6,32 +6,39 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import zarr
 
-from datagen.commit import damage
+from datagen.commit import damage, damaged_metadata
 from datagen.layout import dtype_of
-from datagen.store import open_array
+from datagen.place import Where, first_line, open_place
+from datagen.root import damaged_description, open_array
 from xsim import CorpusError
 
 __all__ = ["FormatReader"]
 
 TABLES = ("params", "instances")
 TABLE_BYTES = 1 << 28  # of parameters kept in memory
-# what readers derive: noisy - clean, exactly
-DERIVED = {"noise": ("noisy", "clean")}
+# what readers derive: the first less the second, exactly
+DERIVED = {
+    "noise": ("noisy", "clean"),
+    "noise_repeat": ("noisy_repeat", "clean"),
+    "noise_second": ("noisy_second", "clean_second"),
+    "noise_pair": ("noisy_pair", "clean_pair"),
+}
 
 
 class FormatReader:
     """Arrays of one format in one process: opened when needed, shards checked before they are first read."""
 
-    def __init__(self, out: Path, format: str, commits: Sequence[dict[str, Any]], cache_bytes: int) -> None:
-        self._out, self._format = out, format
+    def __init__(self, out: Where, format: str, commits: Sequence[dict[str, Any]], cache_bytes: int) -> None:
+        self._out, self._format = open_place(out), format
         self._commits = [record for record in commits if record["format"] == format]
         self._checked: set[int] = set()
+        self._seen: dict[str, str] = {}  # hashes of descriptions
         self._arrays: dict[str, zarr.Array] = {}
         self._cache: dict[int, dict[str, np.ndarray]] = {}
         self._columns: dict[str, np.ndarray] = {}
@@ -39,10 +46,15 @@ class FormatReader:
 
     def array(self, name: str) -> zarr.Array:
         if name not in self._arrays:
+            # what it is read by is as it was when its shards were written
+            for record in self._commits[:1]:
+                wrong = damaged_metadata(self._out, record, self._seen)
+                if wrong:
+                    raise damaged_description(self._out, wrong)
             try:
                 self._arrays[name] = open_array(self._out, f"{self._format}/{name}")
             except Exception as error:  # zarr's own kinds, by version
-                raise CorpusError(f"{self._out}/{self._format}/{name} cannot be opened ({error})") from None
+                raise CorpusError(f"{self._out}/{self._format}/{name} cannot be opened ({first_line(error)})") from None
         return self._arrays[name]
 
     @property
@@ -53,9 +65,9 @@ class FormatReader:
     def file(self, name: str) -> bytes:
         """A whole file of the store, by its name in a commit record."""
         try:
-            return (self._out / name).read_bytes()
-        except OSError as error:
-            raise CorpusError(f"{self._out}/{name} cannot be read ({error.strerror})") from None
+            return self._out.read(name)
+        except (OSError, *self._out.faults) as error:
+            raise CorpusError(f"{self._out}/{name} cannot be read ({first_line(error)})") from None
 
     def check(self, record: dict[str, Any]) -> None:
         """See, once, that a shard's files have their sizes and its descriptions their hashes.
@@ -66,7 +78,7 @@ class FormatReader:
             They have not.
         """
         if record["shard"] not in self._checked:
-            wrong = damage(self._out, record)
+            wrong = damage(self._out, record, seen=self._seen)
             if wrong:
                 raise self.damaged(record, wrong)
             self._checked.add(record["shard"])
@@ -196,8 +208,8 @@ class FormatReader:
         self.check(record)
         try:
             return np.asarray(self.array(name)[first:last])
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
-            raise self.damaged(record, f"{name}: {' '.join(str(error).split())}") from None
+        except (ValueError, RuntimeError, OSError, KeyError, *self._out.faults) as error:
+            raise self.damaged(record, f"{name}: {first_line(error)}") from None
 
     def damaged(self, record: dict[str, Any], wrong: str) -> CorpusError:
         """The error of a shard with something wrong."""

@@ -17,12 +17,15 @@ from xsim.errors import (
     VolumeError,
     XsimError,
 )
+from xsim.foreign_body import place_bodies
 from xsim.image_io import check_folder, read_tiff, write_tiff, write_whole
+from xsim.insertion import Insertion, insert
 from xsim.material import attenuation
-from xsim.paired import check_pair, expose_paired
+from xsim.paired import expose_paired, paired_scene
 from xsim.projector import path_lengths
 from xsim.quadrature import Quadrature
 from xsim.radiograph import Exposure, Radiograph, expose, simulate
+from xsim.real_image import Background
 from xsim.resources import VERSION
 from xsim.scene import Scene
 from xsim.scene_file import load_scene, phantom_names, phantom_path, scene_from_dict
@@ -33,9 +36,11 @@ __version__ = VERSION
 
 __all__ = [
     "BackendError",
+    "Background",
     "CommandParser",
     "CorpusError",
     "Exposure",
+    "Insertion",
     "MaterialError",
     "MeasurementError",
     "MeshError",
@@ -51,13 +56,15 @@ __all__ = [
     "XsimError",
     "attenuation",
     "check_folder",
-    "check_pair",
     "expose",
     "expose_paired",
+    "insert",
     "load_scene",
+    "paired_scene",
     "path_lengths",
     "phantom_names",
     "phantom_path",
+    "place_bodies",
     "read_camera_file",
     "read_tiff",
     "run_command",
