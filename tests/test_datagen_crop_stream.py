@@ -16,6 +16,7 @@ import datagen
 import xsim
 from datagen.crop_order import CropOrder, Run
 from datagen.format_reader import FormatReader
+from datagen.place import open_place
 
 torch = pytest.importorskip("torch")
 
@@ -300,3 +301,14 @@ def test_random_access_gives_the_images_asked_for(out):
     assert set(data[0]) == {"clean", "seed", "index"}
     with pytest.raises(xsim.CorpusError, match="no 'thickness' images"):
         CorpusDataset(out, format="wide", images=("thickness",))
+
+
+@pytest.mark.parametrize("where", ["file", "memory"])
+def test_streams_read_object_stores(out, where):
+    """The same crops by the code that reads s3://, gs:// and az://."""
+    pytest.importorskip("obstore")
+    if where == "memory":
+        place = open_place("memory://crops")
+        for file in (file for file in out.rglob("*") if file.is_file()):
+            place.write(file.relative_to(out).as_posix(), file.read_bytes())
+    assert keys(stream("memory://crops" if where == "memory" else f"file://{out}")) == keys(stream(out))
