@@ -14,9 +14,11 @@ from test_datagen_torch import same
 
 import datagen
 import xsim
+from datagen.commit import SEAL
 from datagen.crop_order import CropOrder, Run
 from datagen.format_reader import FormatReader
 from datagen.place import open_place
+from datagen.seal import read_group, render, seal
 
 torch = pytest.importorskip("torch")
 
@@ -312,3 +314,21 @@ def test_streams_read_object_stores(out, where):
         for file in (file for file in out.rglob("*") if file.is_file()):
             place.write(file.relative_to(out).as_posix(), file.read_bytes())
     assert keys(stream("memory://crops" if where == "memory" else f"file://{out}")) == keys(stream(out))
+
+
+def test_shards_without_validity_are_valid_everywhere(out, tmp_path):
+    """As stores were before they held it: no array, and none in their records."""
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(out, copy)
+    for format in datagen.open_corpus(out).formats:
+        shutil.rmtree(copy / format / "valid")
+    for path in sorted((copy / "commits").glob("*/zarr.json")):
+        record = read_group(path.read_bytes())
+        for part in ("files", "metadata"):
+            record[part] = {name: each for name, each in record[part].items() if "/valid/" not in name}
+        path.write_bytes(render(seal(record, SEAL)))
+    older = list(stream(copy))
+    assert keys(older) == keys(stream(out)) and all(batch["valid"].all() for batch in older)
+    wide = datagen.open_corpus(copy).subset("wide")
+    shown = list(wide.samples(("valid",)))
+    assert len(shown) == 12 and all(each["valid"].dtype == bool and each["valid"].all() for each in shown)
