@@ -106,12 +106,15 @@ def load_corpus(path: str | os.PathLike[str]) -> CorpusFile:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise CorpusError(f"cannot read corpus file {where} ({reason})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise CorpusError(f"{where} is not valid TOML ({error})") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise CorpusError(f"{where} is not valid TOML ({reason})") from None
     try:
         return replace(_understand(document, where.resolve().parent), text=text)
     except CorpusError as error:
         raise CorpusError(f"{where.name}: {error}") from None
+    except RecursionError:
+        raise CorpusError(f"{where.name}: it is nested too deeply (choices in choices?) make it flatter") from None
 
 
 def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
@@ -149,4 +152,7 @@ def _drawn_parts(
     once += [(path, distribution) for rule in families for path, distribution in rule.distributions()]
     once += [(f"body.{rule.name}", rule.template) for rule in bodies if rule.count is None]
     once += [(f"body.{rule.name}.count", rule.count) for rule in bodies if rule.count is not None]
-    return once, [(f"body.{rule.name}", rule.template) for rule in bodies if rule.count is not None]
+    repeated = [(f"body.{rule.name}", rule.template) for rule in bodies if rule.count is not None]
+    repeated += [(f"body.{rule.name}.clearance_mm", rule.clearance_mm) for rule in bodies]
+    repeated += [(f"body.{rule.name}.apart_mm", rule.apart_mm) for rule in bodies]
+    return once, repeated
