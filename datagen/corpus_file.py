@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class CorpusFile:
         Tables of which each scene takes a row; their columns stand in the templates as ``Joint``.
     followed : tuple of str
         Dotted names of the values that others follow.
+    text : str
+        The file itself.
     """
 
     header: Header
@@ -66,6 +68,7 @@ class CorpusFile:
     families: tuple[FamilyRule, ...] = ()
     conditions: tuple[Conditions, ...] = ()
     followed: tuple[str, ...] = ()
+    text: str = ""
 
     def tables_of(self, format: Format) -> dict[str, Any]:
         """Parsed scene tables of the scenes of a format."""
@@ -98,7 +101,8 @@ def load_corpus(path: str | os.PathLike[str]) -> CorpusFile:
     name = os.fspath(path)
     where = xsim.phantom_path(name.removeprefix(PHANTOM)) if name.startswith(PHANTOM) else Path(name)
     try:
-        document = tomllib.loads(where.read_text(encoding="utf-8"))
+        text = where.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise CorpusError(f"cannot read corpus file {where} ({reason})") from None
@@ -106,7 +110,7 @@ def load_corpus(path: str | os.PathLike[str]) -> CorpusFile:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise CorpusError(f"{where} is not valid TOML ({reason})") from None
     try:
-        return _understand(document, where.resolve().parent)
+        return replace(_understand(document, where.resolve().parent), text=text)
     except CorpusError as error:
         raise CorpusError(f"{where.name}: {error}") from None
     except RecursionError:

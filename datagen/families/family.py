@@ -32,6 +32,7 @@ __all__ = [
     "Word",
     "choice",
     "integers",
+    "leaves",
     "log_uniform",
     "most",
     "paragraph",
