@@ -214,7 +214,8 @@ class FormatReader:
     def damaged(self, record: dict[str, Any], wrong: str) -> CorpusError:
         """The error of a shard with something wrong."""
         return CorpusError(
-            f"shard {record['shard']} of {self._out} is damaged ({wrong}) generate the corpus again to mend it"
+            f"shard {record['shard']} of {self._out} is damaged ({wrong}) un-commit it with datagen verify, "
+            "and generate the corpus again"
         )
 
 
