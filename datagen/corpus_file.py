@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class CorpusFile:
         Tables of which each scene takes a row; their columns stand in the templates as ``Joint``.
     followed : tuple of str
         Dotted names of the values that others follow.
+    text : str
+        The file itself.
     """
 
     header: Header
@@ -66,6 +68,7 @@ class CorpusFile:
     families: tuple[FamilyRule, ...] = ()
     conditions: tuple[Conditions, ...] = ()
     followed: tuple[str, ...] = ()
+    text: str = ""
 
     def tables_of(self, format: Format) -> dict[str, Any]:
         """Parsed scene tables of the scenes of a format."""
@@ -98,16 +101,20 @@ def load_corpus(path: str | os.PathLike[str]) -> CorpusFile:
     name = os.fspath(path)
     where = xsim.phantom_path(name.removeprefix(PHANTOM)) if name.startswith(PHANTOM) else Path(name)
     try:
-        document = tomllib.loads(where.read_text(encoding="utf-8"))
+        text = where.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise CorpusError(f"cannot read corpus file {where} ({reason})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise CorpusError(f"{where} is not valid TOML ({error})") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise CorpusError(f"{where} is not valid TOML ({reason})") from None
     try:
-        return _understand(document, where.resolve().parent)
+        return replace(_understand(document, where.resolve().parent), text=text)
     except CorpusError as error:
         raise CorpusError(f"{where.name}: {error}") from None
+    except RecursionError:
+        raise CorpusError(f"{where.name}: it is nested too deeply (choices in choices?) make it flatter") from None
 
 
 def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
@@ -145,4 +152,7 @@ def _drawn_parts(
     once += [(path, distribution) for rule in families for path, distribution in rule.distributions()]
     once += [(f"body.{rule.name}", rule.template) for rule in bodies if rule.count is None]
     once += [(f"body.{rule.name}.count", rule.count) for rule in bodies if rule.count is not None]
-    return once, [(f"body.{rule.name}", rule.template) for rule in bodies if rule.count is not None]
+    repeated = [(f"body.{rule.name}", rule.template) for rule in bodies if rule.count is not None]
+    repeated += [(f"body.{rule.name}.clearance_mm", rule.clearance_mm) for rule in bodies]
+    repeated += [(f"body.{rule.name}.apart_mm", rule.apart_mm) for rule in bodies]
+    return once, repeated

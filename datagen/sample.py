@@ -12,7 +12,7 @@ import numpy as np
 import xsim
 from datagen.corpus_file import CorpusFile
 from datagen.header import SPLITS
-from datagen.images import SceneExposure, Taken
+from datagen.images import ExposedScene, Taken
 from datagen.instances import instance_rows
 from datagen.layout import Layout
 from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of, unmakeable
@@ -89,7 +89,7 @@ def simulate_scene(
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                exposure, taken = SceneExposure(Layout(corpus), drawn, backend, beams or {}), []
+                exposure, taken = ExposedScene(Layout(corpus), drawn, backend, beams or {}), []
                 seed, limit = noise_seed(corpus, index), corpus.header.saturated_share
                 for frame in frames:
                     taken.append(exposure.take(seed, frame))
