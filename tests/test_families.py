@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import numpy as np
 import pytest
 
 import xsim
+from datagen.cli import main
 from datagen.corpus_file import load_corpus
 from datagen.families import FAMILIES
 from datagen.families.family import most, paragraph
@@ -129,3 +132,14 @@ def test_every_family_says_what_it_is():
 def test_most_is_the_greatest_that_a_field_may_become():
     foam = FAMILIES["foam"]()
     assert most(foam.pores) == 5000 and most(foam.blow_holes) == 2
+
+
+def test_the_command_prints_tables_that_a_corpus_file_may_have(capsys):
+    for name, family in FAMILIES.items():
+        assert main(["families", name]) == 0
+        table = tomllib.loads(capsys.readouterr().out.split("\n\n", 2)[2])["family"]
+        assert table.pop("name") == name
+        if not any(field.is_required() for field in family.model_fields.values()):
+            assert family.model_validate(table, context={"directory": "."}) == family()
+    assert main(["families"]) == 0
+    assert all(f"{name}\n    " in capsys.readouterr().out for name in list(FAMILIES)[:1])

@@ -18,15 +18,13 @@ FAMILIES: dict[str, type[Family]] = {
     each.family: each
     for each in (
         Cad,
+        Casting,
+        CircuitBoard,
         FluidizedBed,
         Foam,
         Food,
         Scan,
         StepChart,
-        Casting,
-        CircuitBoard,
-        Foam,
-        Food,
         Weldment,
     )
 }
