@@ -13,7 +13,7 @@ import xsim
 from datagen.corpus_file import CorpusFile
 from datagen.header import SPLITS
 from datagen.instances import instance_rows
-from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of, unmakeable
+from datagen.scenes import DrawnScene, draw_scene, failed_draw, noise_seed, redrawable, split_of, unmakeable
 from datagen.table import ParameterTable, instance_words
 from xsim import XsimError
 
@@ -90,7 +90,7 @@ def simulate_scene(
         except XsimError as error:
             if not redrawable(error):
                 raise
-            result.redrawn.append({"scene": index, "attempt": drawn.attempt, "reason": str(error)})
+            result.redrawn.append(failed_draw(corpus, index, drawn.attempt, error))
             attempt = drawn.attempt + 1
             if attempt > corpus.header.redraws:
                 raise unmakeable(index, result.redrawn) from None
