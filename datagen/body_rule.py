@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
@@ -45,8 +46,14 @@ class BodyRule(BaseModel):
         return 1 if self.count is None else self.count
 
 
-def read_bodies(raw_bodies: Any) -> tuple[BodyRule, ...]:
+def read_bodies(raw_bodies: Any, kinds: Sequence[str] = ()) -> tuple[BodyRule, ...]:
     """Rules of the [[body]] tables, as read.
+
+    Parameters
+    ----------
+    raw_bodies : object
+    kinds : sequence of str
+        Of the bodies that scene families give, which are there before these.
 
     Raises
     ------
@@ -56,7 +63,7 @@ def read_bodies(raw_bodies: Any) -> tuple[BodyRule, ...]:
     if not isinstance(raw_bodies, list) or not all(isinstance(raw, dict) for raw in raw_bodies):
         raise CorpusError("body is not a list of tables, write [[body]]")
     bodies = tuple(_body(raw, number) for number, raw in enumerate(raw_bodies, 1))
-    _check_containers(bodies)
+    _check_containers(bodies, kinds)
     return bodies
 
 
@@ -84,9 +91,11 @@ def _body(raw: dict[str, Any], number: int) -> BodyRule:
     return rule
 
 
-def _check_containers(bodies: tuple[BodyRule, ...]) -> None:
+def _check_containers(bodies: tuple[BodyRule, ...], kinds: Sequence[str]) -> None:
     for number, rule in enumerate(bodies):
-        earlier = [other.name for other in bodies[:number]]
+        earlier = [*kinds, *(other.name for other in bodies[:number])]
+        if rule.name in kinds:
+            raise CorpusError(f"body.{rule.name}: the family has bodies of that kind, give it another name")
         if rule.name in earlier:
             raise CorpusError(f"two bodies are named {rule.name!r}, give each [[body]] its own name")
         if rule.inside is None:

@@ -6,12 +6,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from datagen.commands import generate, info
+from datagen.commands import (
+    families,
+    generate,
+    info,
+    preview,
+)
 from xsim import CommandParser, run_command
 
 __all__ = ["main"]
 
-COMMANDS = (generate, info)
+COMMANDS = (
+    generate,
+    info,
+    preview,
+    families,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

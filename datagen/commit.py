@@ -67,7 +67,7 @@ def write_commit(out: Path, shard: Shard, facts: dict[str, Any]) -> dict[str, An
         **facts,
         "versions": versions(),
         "files": files,
-        "metadata": {name: _sha256(out / name) for name in metadata_files(shard.format.name)},
+        "metadata": {name: _sha256(out / name) for name in metadata_files(shard)},
     }
     record["record_sha256"] = _self_hash(record)
     path = commit_path(out, shard.number)

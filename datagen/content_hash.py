@@ -10,7 +10,8 @@ from typing import Any
 
 __all__ = ["content_hash"]
 
-FILE_KEYS = ("focal_spot_image", "mesh", "preset", "spectrum", "volume")
+FOLDER_KEYS = ("folder", "texture_from")  # of a family: all their files count
+FILE_KEYS = (*FOLDER_KEYS, "focal_spot_image", "mesh", "preset", "spectrum", "volume")
 HEADER_BYTES = 1 << 20  # a text header of a volume is shorter
 
 
@@ -53,6 +54,8 @@ def _files_of(key: str, name: str, directory: Path) -> Iterator[tuple[str, Path]
     """The files that a name stands for: itself, all of a volume's folder, the data beside a volume's header."""
     where = directory / name
     yield name, where
+    if key in FOLDER_KEYS:
+        yield from ((f"{name}/{file.relative_to(where).as_posix()}", file) for file in sorted(where.rglob("*")))
     if key != "volume":
         return
     if where.is_dir():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from datagen.commit import read_commits
-from datagen.format_reader import FormatReader
+from datagen.format_reader import DERIVED, FormatReader
 from datagen.store import read_root
 from xsim import CorpusError
 
@@ -167,20 +167,18 @@ class CorpusView:
             the corpus.
         """
         row = int(self.rows[i])
-        images = self.reader.images(row)
-        noisy = images["noisy"].astype(np.float32)
+        images = {name: _given(name, image) for name, image in self.reader.images(row).items()}
+        for name, (whole, part) in DERIVED.items():
+            if name in self.images:
+                images[name] = images[whole] - images[part]
         params = self.reader.parameters(row)
         index = params["scene"] * self.corpus.description["frames_per_scene"] + params["frame"]
-        clean = images["clean"].copy()
-        return {
-            "noisy": noisy,
-            "clean": clean,
-            "noise": noisy - clean,
-            "labels": images["labels"].copy(),
-            "valid": images["valid"].astype(bool),
-            "params": params,
-            "index": index,
-        }
+        return {**images, "params": params, "index": index}
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Names of the images of a sample: noisy, clean, noise, labels, valid, and what else is stored."""
+        return self.reader.arrays
 
     @property
     def reader(self) -> FormatReader:
@@ -198,6 +196,13 @@ class CorpusView:
             raise CorpusError(f"no parameter {name!r} (known: {', '.join(self.reader.columns)})")
         places = np.searchsorted(self.reader.rows, self.rows)
         return np.asarray(self.reader.params[places, self.reader.columns.index(name)])
+
+
+def _given(name: str, image: np.ndarray) -> np.ndarray:
+    """A stored image as a sample has it, the caller's own: grey values float32, validity bool."""
+    if name.startswith("valid"):
+        return image.astype(bool)
+    return image.astype(np.float32) if name.startswith("noisy") else image.copy()
 
 
 def open_corpus(path: str | os.PathLike[str], cache_bytes: int = CACHE_BYTES) -> Corpus:

@@ -17,6 +17,7 @@ from datagen.body_rule import BodyRule, read_bodies
 from datagen.content_hash import content_hash
 from datagen.detector_format import Format, detector_formats
 from datagen.distribution import parse
+from datagen.family_table import FamilyRule, family_kinds, read_families
 from datagen.header import Header, read_header
 from xsim import CorpusError
 
@@ -24,6 +25,7 @@ __all__ = ["CorpusFile", "load_corpus"]
 
 PHANTOM = "phantom:"
 MOST_BODIES = 65535  # labels are 16 bits
+OWN_TABLES = ("corpus", "body", "detector", "family")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class CorpusFile:
     tables : dict
         Parsed [source], [geometry], [acquisition] and further scene tables.
     bodies : tuple of BodyRule
+    families : tuple of FamilyRule
+        Scene families; a scene is of one of them, its bodies come before those of ``bodies``.
     document : dict
         The file as read, distributions unparsed.
     directory : Path
@@ -54,11 +58,18 @@ class CorpusFile:
     document: dict[str, Any]
     directory: Path
     sha256: str
+    families: tuple[FamilyRule, ...] = ()
 
     @cached_property
     def greatest_instances(self) -> int:
         """Greatest number of bodies in one scene."""
-        return sum(rule.most for rule in self.bodies)
+        of_families = max((rule.family.most_bodies() for rule in self.families), default=0)
+        return of_families + sum(rule.most for rule in self.bodies)
+
+    @cached_property
+    def groups(self) -> list[str]:
+        """What bodies are instances of: the kinds of the families, then the [[body]] tables, by name."""
+        return [*family_kinds(self.families), *(rule.name for rule in self.bodies)]
 
 
 def load_corpus(path: str | os.PathLike[str]) -> CorpusFile:
@@ -94,10 +105,12 @@ def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
         raise CorpusError("a corpus has no [[defect]] (its bodies are placed by rules) write a [[body]] with inside")
     if "second_exposure" in document:
         raise CorpusError("a corpus stores one image (second_exposure makes a second) leave it out")
-    tables = {key: parse(value, key) for key, value in document.items() if key not in ("corpus", "body", "detector")}
-    bodies = read_bodies(document.get("body", []))
+    tables = {key: parse(value, key) for key, value in document.items() if key not in OWN_TABLES}
+    families = read_families(document.get("family"), directory)
+    bodies = read_bodies(document.get("body", []), family_kinds(families))
     formats = detector_formats(document.get("detector"), tables, directory)
-    corpus = CorpusFile(header, formats, tables, bodies, document, directory, content_hash(document, directory))
+    sha256 = content_hash(document, directory)
+    corpus = CorpusFile(header, formats, tables, bodies, document, directory, sha256, families)
     if corpus.greatest_instances > MOST_BODIES:
         raise CorpusError(
             f"a scene may get {corpus.greatest_instances} bodies (labels go to {MOST_BODIES}) lower count"

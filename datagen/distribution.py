@@ -10,7 +10,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from scipy import special
 
 from datagen.problem import first_problem, nearest
 from datagen.stream import Stream
@@ -50,6 +52,10 @@ class Distribution(BaseModel):
         """The values that bound what can be drawn, or all of them for a choice."""
         raise NotImplementedError
 
+    def share_below(self, values: np.ndarray) -> np.ndarray | None:
+        """Share of the draws at or below each value, where draws are continuous numbers."""
+        return None
+
 
 class Uniform(Distribution):
     """Every value between two numbers, equally likely."""
@@ -61,6 +67,9 @@ class Uniform(Distribution):
 
     def ends(self) -> list[Any]:
         return list(self.uniform)
+
+    def share_below(self, values: np.ndarray) -> np.ndarray:
+        return np.interp(values, self.uniform, (0.0, 1.0))
 
 
 class LogUniform(Distribution):
@@ -74,6 +83,9 @@ class LogUniform(Distribution):
 
     def ends(self) -> list[Any]:
         return list(self.log_uniform)
+
+    def share_below(self, values: np.ndarray) -> np.ndarray:
+        return np.interp(np.log(np.maximum(values, 1e-300)), np.log(self.log_uniform), (0.0, 1.0))
 
 
 class Integers(Distribution):
@@ -106,6 +118,14 @@ class Normal(Distribution):
     def ends(self) -> list[Any]:
         return list(self.limits) if self.limits else [self.normal[0]]
 
+    def share_below(self, values: np.ndarray) -> np.ndarray | None:
+        mean, sd = self.normal
+        if sd == 0.0:
+            return None
+        low, high = self.limits or (-math.inf, math.inf)
+        first, last = special.ndtr((low - mean) / sd), special.ndtr((high - mean) / sd)
+        return np.asarray(np.clip((special.ndtr((values - mean) / sd) - first) / (last - first), 0.0, 1.0))
+
 
 class Choice(Distribution):
     """One of the listed values, equally likely or by ``weights``."""
@@ -118,6 +138,12 @@ class Choice(Distribution):
             return
         if len(self.weights) != len(self.choice) or sum(self.weights) <= 0:
             raise ValueError(f"{len(self.choice)} options need as many weights, one at least above zero")
+
+    @property
+    def shares(self) -> list[float]:
+        """Probability of each option."""
+        weights = self.weights or (1.0,) * len(self.choice)
+        return [weight / sum(weights) for weight in weights]
 
     def option(self, stream: Stream) -> int:
         """Index of the chosen option."""

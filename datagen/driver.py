@@ -18,13 +18,13 @@ from datagen.corpus_file import load_corpus
 from datagen.job import Job, Tick, run_here
 from datagen.layout import Layout
 from datagen.lock import locked
-from datagen.plan import Maker, Plan, check_target
 from datagen.pool import run_pool
 from datagen.progress import Progress
 from datagen.scenes import check_corpus
 from datagen.store import create_store, state_of
 from datagen.summary import Summary
 from datagen.task import check_task
+from datagen.worklist import Maker, Worklist, check_target
 from xsim import BackendError, CorpusError, available_cores, cuda_devices
 
 __all__ = ["Summary", "generate"]
@@ -84,24 +84,24 @@ def generate(
     if state_of(out)[0] == "nothing":
         create_store(corpus, out)
         check_target(corpus, out)  # another job may have been quicker
-    plan = Plan(Layout(corpus), out, task)
-    summary = Summary(plan.samples, len(plan.shards))
+    work = Worklist(Layout(corpus), out, task)
+    summary = Summary(work.samples, len(work.shards))
     job = Job(corpus, str(out.absolute()), backend)
     with locked(out), _terminable():
-        _run(job, plan, None if mix else Maker(backend, versions()), summary, run, progress)
+        _run(job, work, None if mix else Maker(backend, versions()), summary, run, progress)
     summary.seconds = time.monotonic() - begin
     return summary
 
 
-def _run(job: Job, plan: Plan, maker: Maker | None, summary: Summary, run: Runner, shown: bool) -> None:
+def _run(job: Job, work: Worklist, maker: Maker | None, summary: Summary, run: Runner, shown: bool) -> None:
     if maker is not None:
-        plan.check_maker(maker)
+        work.check_maker(maker)
     shards, samples = 0, 0
-    for number in plan.committed():
-        shards, samples = shards + 1, samples + plan.layout.shard(number).count
+    for number in work.committed():
+        shards, samples = shards + 1, samples + work.layout.shard(number).count
     budget = job.corpus.header.failure_budget
     with Progress(job.corpus.header.name, summary, samples, shards, shown) as progress:
-        left = _within(budget, plan.missing(maker, summary), summary)
+        left = _within(budget, work.missing(maker, summary), summary)
         with closing(run(job, left, progress.add)) as records:
             for record in records:
                 summary.count(record)

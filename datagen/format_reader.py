@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import zarr
 
 from datagen.commit import damage
+from datagen.layout import dtype_of
 from datagen.store import open_array
 from xsim import CorpusError
 
 __all__ = ["FormatReader"]
 
-STORED = {
-    "noisy": 2,
-    "clean": 4,
-    "labels": 2,
-    "valid": 1,
-}  # bytes per pixel kept in memory; noise is noisy - clean, exactly
+TABLES = ("params", "instances")
+# what readers derive: noisy - clean, exactly
+DERIVED = {"noise": ("noisy", "clean")}
 
 
 class FormatReader:
@@ -82,10 +81,28 @@ class FormatReader:
         table = self._read("instances", row, row + 1)[0]
         return [_readable(line, self._attributes("instances")) for line in table if not np.isnan(line[0])]
 
+    @cached_property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the images that a sample has here: those stored, those derived of them, and ``valid``."""
+        held = self._held(self._commits[0]) if self._commits else []
+        derived = [name for name, parts in DERIVED.items() if set(parts) <= set(held)]
+        return (*held, *derived, *(() if "valid" in held else ("valid",)))
+
+    def _held(self, record: dict[str, Any]) -> list[str]:
+        """Images that a shard holds and that are not derived of others."""
+        listed = [PurePosixPath(name) for name in record["metadata"]]
+        names = [path.parts[1] for path in listed if path.parts[0] == self._format and len(path.parts) == 3]
+        return [name for name in names if name not in (*TABLES, *DERIVED)]
+
+    @cached_property
+    def _sample_bytes(self) -> int:
+        """Memory that the images of one sample need."""
+        held = self._held(self._commits[0]) if self._commits else []
+        return sum(math.prod(self.shape) * np.dtype(dtype_of(name)).itemsize for name in held)
+
     def images(self, row: int) -> dict[str, np.ndarray]:
-        """Stored images of one sample, by the names of ``STORED``; from memory where the whole format fits there."""
-        rows, columns = self.shape
-        if len(self.rows) * rows * columns * sum(STORED.values()) > self._cache_bytes:
+        """Stored images of one sample that are not derived; from memory where the whole format fits there."""
+        if len(self.rows) * self._sample_bytes > self._cache_bytes:
             return {name: array[0] for name, array in self._stored(row, row + 1).items()}
         record = self._record(row)
         if record["shard"] not in self._cache:
@@ -95,9 +112,7 @@ class FormatReader:
 
     def _stored(self, first: int, last: int) -> dict[str, np.ndarray]:
         """Images of rows first..last - 1, all of one shard; a shard older than ``valid`` calls every pixel valid."""
-        told = self._record(first)["metadata"]
-        known = [name for name in STORED if f"{self._format}/{name}/zarr.json" in told]
-        images = {name: self._read(name, first, last) for name in known}
+        images = {name: self._read(name, first, last) for name in self._held(self._record(first))}
         if "valid" not in images:
             images["valid"] = np.ones_like(images["noisy"], np.uint8)
         return images

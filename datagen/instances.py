@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 import xsim
 from datagen.scenes import DrawnScene
@@ -50,6 +51,7 @@ def instance_rows(
         if pixels:
             rows[index, 10:14] = boxes[index, :4]
             rows[index, 15:17] = contrast(image, index + 1, boxes[index, :4], placed)
+        rows[index, 17] = drawn.targets[index]
     return rows
 
 
@@ -67,20 +69,11 @@ def label_boxes(labels: np.ndarray, count: int) -> np.ndarray:
     int64 [label - 1, (first row, stop row, first column, stop column, pixels)]
     """
     boxes = np.zeros((count, 5), dtype=np.int64)
-    where = np.flatnonzero(labels)
-    if where.size == 0:
-        return boxes
-    values = labels.ravel()[where]
-    order = np.argsort(values, kind="stable")
-    values, where = values[order], where[order]
-    starts = np.flatnonzero(np.diff(values, prepend=0))
-    row, column = np.divmod(where, labels.shape[1])
-    found = values[starts].astype(np.int64) - 1
-    boxes[found, 0] = np.minimum.reduceat(row, starts)
-    boxes[found, 1] = np.maximum.reduceat(row, starts) + 1
-    boxes[found, 2] = np.minimum.reduceat(column, starts)
-    boxes[found, 3] = np.maximum.reduceat(column, starts) + 1
-    boxes[found, 4] = np.diff(starts, append=values.size)
+    pixels = np.bincount(labels.ravel(), minlength=count + 1)
+    for place, found in enumerate(ndimage.find_objects(labels, count)):
+        if found is not None:
+            rows, columns = found
+            boxes[place] = rows.start, rows.stop, columns.start, columns.stop, pixels[place + 1]
     return boxes
 
 
@@ -126,7 +119,7 @@ def _size_mm(body: dict[str, Any], scene: xsim.Scene, index: int) -> tuple[float
         return 2.0 * body["radius_mm"], 2.0 * body["radius_mm"], body["height_mm"]
     if shape == "step_wedge":
         return body["step_length_mm"] * len(body["steps_mm"]), body["width_mm"], max(body["steps_mm"])
-    # a mesh: the extent of its corners in the body's frame
+    # any other: the extent of its corners in the body's frame
     corners = scene.body[index].to_body(scene.corners(scene.body[index]))
     x, y, z = np.ptp(corners, axis=0)
     return float(x), float(y), float(z)

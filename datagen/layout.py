@@ -8,12 +8,13 @@ from functools import cached_property
 from datagen.corpus_file import CorpusFile
 from datagen.detector_format import Format
 
-__all__ = ["ARRAYS", "Layout", "Shard"]
+__all__ = ["Layout", "Shard", "dtype_of"]
 
 TILE = 512  # pixels a chunk may be long
 SHARD_BYTES = 256 * 10**6  # greatest size of a shard before compression
-# name, dtype; the images of one sample
-ARRAYS = {"noisy": "uint16", "clean": "float32", "noise": "float32", "labels": "uint16", "valid": "uint8"}
+ALWAYS = ("noisy", "clean", "noise", "labels", "valid")  # images of one sample
+# dtype by the first word of an image's name
+KINDS = {"noisy": "uint16", "clean": "float32", "noise": "float32", "labels": "uint16", "valid": "uint8"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Shard:
         Number within the format.
     first, count : int
         Samples of the format that it holds.
+    arrays : tuple of str
+        Names of the images of a sample.
     """
 
     number: int
@@ -36,11 +39,12 @@ class Shard:
     place: int
     first: int
     count: int
+    arrays: tuple[str, ...]
 
     @property
     def files(self) -> list[str]:
         """Its files, relative to the store."""
-        images = [f"{self.format.name}/{name}/c/{self.place}/0/0" for name in ARRAYS]
+        images = [f"{self.format.name}/{name}/c/{self.place}/0/0" for name in self.arrays]
         tables = [f"{self.format.name}/instances/c/{self.place}/0/0", f"{self.format.name}/params/c/{self.place}/0"]
         return images + tables
 
@@ -50,6 +54,10 @@ class Layout:
     """Arithmetic of a corpus: scene i has format i mod F, and all its frames follow each other there."""
 
     corpus: CorpusFile
+
+    def arrays(self, format: Format) -> dict[str, str]:
+        """Images of a sample of a format: their names, and the type that each is stored as."""
+        return {name: dtype_of(name) for name in ALWAYS}
 
     def format_scenes(self, place: int) -> int:
         """Number of scenes of the format at this place of the list."""
@@ -94,13 +102,19 @@ class Layout:
         size = self.shard_samples(place)
         first = within * size
         count = min(size, self.format_samples(place) - first)
-        return Shard(number, self.corpus.formats[place], within, first, count)
+        format = self.corpus.formats[place]
+        return Shard(number, format, within, first, count, tuple(self.arrays(format)))
 
     def scene_frame(self, shard: Shard, sample: int) -> tuple[int, int]:
         """Scene and frame of a sample of the shard's format."""
         frames = self.corpus.header.frames_per_scene
         place = self.corpus.formats.index(shard.format)
         return sample // frames * len(self.corpus.formats) + place, sample % frames
+
+
+def dtype_of(image: str) -> str:
+    """Type that an image is stored as, by its name."""
+    return KINDS[image.partition("_")[0]]
 
 
 def padded(pixels: int) -> int:

@@ -1,161 +1,202 @@
-"""What is left to do: the shards of a job that are not committed, found one at a time."""
+"""What a corpus will take: bytes, files, hours and memory, reckoned from shards made here and now."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from datagen.commit import commit_path, damage, read_commit
 from datagen.corpus_file import CorpusFile
-from datagen.detector_format import COMMITS
 from datagen.layout import Layout
-from datagen.store import image_shape, state_of
-from datagen.summary import Summary
+from datagen.shard import write_shard
+from datagen.store import create_store
 from xsim import CorpusError
 
-__all__ = ["Maker", "Plan", "check_target"]
+__all__ = ["Machines", "Plan", "Rates", "measure_rates", "plan_corpus"]
 
-DECISIVE = ("xsim",)  # versions that two shards of one corpus must share
+SHARDS = 64  # that a measurement makes of each format at the most
+RECORD_FILES = 1  # a commit record beside the files that it lists
+DESCRIPTIONS = 2  # of the whole store, and of its commits
 
 
 @dataclass(frozen=True)
-class Maker:
-    """What makes the shards of a job: two makers' are not mixed in silence.
+class Rates:
+    """What was measured with one process on this machine.
 
     Attributes
     ----------
     backend : str
-        "cpu" or "cuda".
-    versions : dict
+    samples : int
+        That were made.
+    seconds_a_sample : float
+        Simulated, compressed, written and committed; by format, each of equal share.
+    bytes_a_sample : float
+        Of committed files and their records.
+    start_s : float
+        From the start of the process to its first sample, the store's making included.
+    memory_bytes : int
+        Greatest resident memory of the process.
     """
 
     backend: str
-    versions: dict[str, str]
+    samples: int
+    seconds_a_sample: float
+    bytes_a_sample: float
+    start_s: float
+    memory_bytes: int
 
-    def check(self, record: dict[str, Any], out: Path) -> None:
-        """Refuse a store with the shard of another maker.
 
-        Raises
-        ------
-        CorpusError
-        """
-        theirs = {key: record["versions"].get(key) for key in DECISIVE} | {"backend": record["backend"]}
-        ours = {key: self.versions[key] for key in DECISIVE} | {"backend": self.backend}
-        for key, value in theirs.items():
-            if value != ours[key]:
-                raise CorpusError(
-                    f"{out} has shards made with {key} {value} (this is {ours[key]}) "
-                    "choose another path, or mix them knowingly with --mix"
-                )
+@dataclass(frozen=True)
+class Machines:
+    """Workers of one kind: hours until the last shard, bytes per second that the store must take."""
+
+    kind: str
+    count: int
+    hours: float
+    bytes_a_second: float
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The shards of a job in a store; memory does not grow with their number.
+    """A planned run. ``machines`` counts whole shards: more workers than shards do nothing."""
 
-    Attributes
+    name: str
+    samples: int
+    shards: int
+    files: int
+    total_bytes: float
+    rates: Rates
+    machines: tuple[Machines, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def plan_corpus(
+    corpus: CorpusFile,
+    rates: Rates,
+    samples: int | None = None,
+    cores: Sequence[int] = (1,),
+    gpus: Sequence[int] = (),
+    gpu_samples_s: float | None = None,
+) -> Plan:
+    """Reckon a run.
+
+    Parameters
     ----------
-    layout : Layout
-    out : Path
-    task : tuple of int, optional
-        (i, n): the shards i, i + n, i + 2 n ...
-    """
-
-    layout: Layout
-    out: Path
-    task: tuple[int, int] | None = None
-
-    @property
-    def shards(self) -> range:
-        """Numbers of the job's shards."""
-        first, step = self.task or (0, 1)
-        return range(first, self.layout.shards, step)
-
-    @property
-    def samples(self) -> int:
-        """Number of the job's samples."""
-        if self.task is None:
-            return self.layout.samples
-        return sum(self.layout.shard(number).count for number in self.shards)
-
-    def missing(self, maker: Maker | None, summary: Summary) -> Iterator[int]:
-        """Shards to write, in order, each looked at when it is asked for; the summary counts the others.
-
-        Parameters
-        ----------
-        maker : Maker or None
-            None to go on with whatever made the shards that are there.
-        summary : Summary
-
-        Raises
-        ------
-        CorpusError
-            A shard is another maker's.
-        """
-        for number in self.shards:
-            try:
-                record = read_commit(self.out, number)
-            except CorpusError:
-                record, broken = None, True
-            else:
-                broken = record is not None and damage(self.out, record) is not None
-            if record is not None and not broken:
-                if maker is not None:
-                    maker.check(record, self.out)
-                summary.keep(record)
-                continue
-            summary.mended += broken
-            yield number
-
-    def committed(self) -> Iterator[int]:
-        """Shards of the job that seem to be there, in any order: records are not read."""
-        return (number for number in committed_shards(self.out) if number in self.shards)
-
-    def check_maker(self, maker: Maker) -> None:
-        """Refuse another maker's store before anything is written, by one record; `missing` sees to the rest.
-
-        Raises
-        ------
-        CorpusError
-        """
-        for number in committed_shards(self.out):
-            try:
-                record = read_commit(self.out, number)
-            except CorpusError:
-                continue  # damaged: `missing` finds and mends it
-            if record is not None:
-                return maker.check(record, self.out)
-
-
-def committed_shards(out: Path) -> Iterator[int]:
-    """Numbers of the shards that have a record, in any order, without reading it."""
-    with os.scandir(out / COMMITS) as entries:
-        for entry in entries:
-            if entry.name.isdecimal() and commit_path(out, int(entry.name)).exists():
-                yield int(entry.name)
-
-
-def check_target(corpus: CorpusFile, out: Path) -> None:
-    """Refuse a place that holds anything but this corpus or nothing.
+    corpus : CorpusFile
+    rates : Rates
+        Of `measure_rates`.
+    samples : int, optional
+        Instead of what the file asks for; rounded up to whole scenes.
+    cores, gpus : sequence of int
+        Numbers of workers to give hours for. Cores are reckoned as fast as the one measured and take what was measured
+        on the CPU; GPUs take what was measured on one, or ``gpu_samples_s``.
 
     Raises
     ------
     CorpusError
+        A number of workers below one.
     """
-    state, description = state_of(out)
-    if state == "other":
-        raise CorpusError(f"{out} holds something else (not a corpus) choose another path")
-    if state == "corpus" and description.get("corpus_sha256") != corpus.sha256:
-        name = description.get("name")
-        raise CorpusError(
-            f"{out} holds another corpus (named {name!r}, or this one before its file was changed) choose another path"
-        )
-    for each in corpus.formats if state == "corpus" else ():
-        if (held := image_shape(out, each.name)) != (each.rows, each.columns):
-            raise CorpusError(
-                f"{out} holds {each.name} images of {held or 'no size'}, not of {(each.rows, each.columns)} "
-                "(an earlier version made it) choose another path"
-            )
+    if (fewest := min((*cores, *gpus, 1))) < 1:
+        raise CorpusError(f"workers must be at least 1 (given {fewest})")
+    if gpu_samples_s is not None and not gpu_samples_s > 0:
+        raise CorpusError(f"the rate of a GPU must be above 0 (given {gpu_samples_s:g})")
+    if samples is not None:
+        corpus = with_scenes(corpus, -(-samples // corpus.header.frames_per_scene))
+    layout = Layout(corpus)
+    total = layout.samples * rates.bytes_a_sample
+    measured = {backend: rates.seconds_a_sample for backend in ("cpu", "cuda") if backend == rates.backend}
+    each = {"core": measured.get("cpu"), "GPU": 1.0 / gpu_samples_s if gpu_samples_s else measured.get("cuda")}
+    machines = []
+    for kind, counts in (("core", cores), ("GPU", gpus)):
+        if (seconds := each[kind]) is None:
+            continue
+        for count in counts:
+            rounds = -(-layout.shards // count)
+            spent = rates.start_s + rounds * layout.samples / layout.shards * seconds
+            machines.append(Machines(kind, count, spent / 3600.0, total / spent))
+    shard_files = sum(len(layout.shard(number).files) for number in first_shards(layout)) / len(corpus.formats)
+    descriptions = DESCRIPTIONS + len(corpus.formats) * (1 + len(layout.shard(0).files))
+    files = round(layout.shards * (shard_files + RECORD_FILES)) + descriptions
+    return Plan(corpus.header.name, layout.samples, layout.shards, files, total, rates, tuple(machines))
+
+
+def measure_rates(corpus: CorpusFile, backend: str = "cpu", seconds: float = 20.0) -> Rates:
+    """Make shards in a process of its own, in a temporary store, for about as many seconds.
+
+    One shard of each format at the least, so that memory is that of a whole one.
+
+    Raises
+    ------
+    CorpusError
+        A scene cannot be made, or the process died.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as pool:
+        try:
+            return pool.submit(_make, corpus, backend, seconds, time.time()).result()
+        except BrokenProcessPool:
+            raise CorpusError("the measuring process died (out of memory?) lower shard_samples") from None
+
+
+def _make(corpus: CorpusFile, backend: str, seconds: float, begun: float) -> Rates:
+    few = Layout(corpus).shard_samples(0) * SHARDS * len(corpus.formats) // corpus.header.frames_per_scene
+    corpus = with_scenes(corpus, min(corpus.header.scenes, max(few, len(corpus.formats))))
+    layout = Layout(corpus)
+    spent: dict[str, list[float]] = {}
+    sizes: dict[str, list[float]] = {}
+    samples = 0
+    with tempfile.TemporaryDirectory(prefix="datagen-plan-") as folder:
+        out = Path(folder) / "measured.zarr"
+        create_store(corpus, out)
+        started, made = time.time(), ""
+        for number in in_turns(layout):
+            start = time.perf_counter()
+            record = write_shard(corpus, out, number, backend)
+            name, count = record["format"], record["samples"]
+            spent.setdefault(name, []).append((time.perf_counter() - start) / count)
+            stored = sum(each["bytes"] for each in record["files"].values())
+            sizes.setdefault(name, []).append(stored / count)
+            samples, made = samples + count, record["backend"]
+            if len(spent) == len(corpus.formats) and time.time() - started > seconds:
+                break
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    mean_s, mean_bytes = (fmean(fmean(values) for values in each.values()) for each in (spent, sizes))
+    return Rates(made, samples, mean_s, mean_bytes, started - begun, peak)
+
+
+def with_scenes(corpus: CorpusFile, scenes: int) -> CorpusFile:
+    """The same corpus with another number of scenes."""
+    return replace(corpus, header=corpus.header.model_copy(update={"scenes": scenes}))
+
+
+def first_shards(layout: Layout) -> list[int]:
+    """The first shard of each format that has scenes."""
+    found: dict[str, int] = {}
+    number = 0
+    for place in range(len(layout.corpus.formats)):
+        samples = layout.format_samples(place)
+        if samples:
+            found[layout.corpus.formats[place].name] = number
+            number += -(-samples // layout.shard_samples(place))
+    return list(found.values())
+
+
+def in_turns(layout: Layout) -> list[int]:
+    """Shards, a first of each format, then a second of each, and so on."""
+    starts = first_shards(layout)
+    ends = [*starts[1:], layout.shards]
+    longest = max(end - start for start, end in zip(starts, ends, strict=True))
+    pairs = list(zip(starts, ends, strict=True))
+    return [start + turn for turn in range(longest) for start, end in pairs if start + turn < end]

@@ -22,15 +22,21 @@ __all__ = ["Sample", "SceneSamples", "check_sample", "simulate_scene"]
 
 @dataclass(frozen=True)
 class Sample:
-    """One stored sample; arrays as in the store."""
+    """One stored sample.
 
-    noisy: np.ndarray  # uint16 [row, column] ADU
-    clean: np.ndarray  # float32 [row, column] ADU
-    noise: np.ndarray  # float32 [row, column] ADU
-    labels: np.ndarray  # uint16 [row, column]
-    valid: np.ndarray  # uint8 [row, column], 0 or 1
+    Attributes
+    ----------
+    images : dict of str to array [row, column]
+        By the names, and of the types, of ``Layout.arrays``.
+    params : list of float
+        By the columns of ``ParameterTable``.
+    instances : float64 [body, column]
+        Columns ``INSTANCE_COLUMNS``.
+    """
+
+    images: dict[str, np.ndarray]
     params: list[float]
-    instances: np.ndarray  # float64 [body, column]
+    instances: np.ndarray
 
 
 @dataclass
@@ -115,15 +121,16 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, image: xsim.Radiograph) -> 
     }
     if told := image.metadata.get("energies"):
         own |= {"energies": told["nodes"], "energies_bound": told["bound"]}
-    placed = np.array([False, *(corpus.bodies[group].inside is not None for group in drawn.groups)])
     return Sample(
-        image.noisy.astype(np.uint16),
-        image.clean,
-        image.noise,
-        image.labels,
-        image.valid.astype(np.uint8),
+        {
+            "noisy": image.noisy.astype(np.uint16),
+            "clean": image.clean,
+            "noise": image.noise,
+            "labels": image.labels,
+            "valid": image.valid.astype(np.uint8),
+        },
         ParameterTable(corpus).row(own, image.metadata, drawn.drawn),
-        instance_rows(drawn, image, instance_words(corpus), placed),
+        instance_rows(drawn, image, instance_words(corpus), np.array([False, *drawn.placed])),
     )
 
 

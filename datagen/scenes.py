@@ -14,6 +14,8 @@ from datagen.body_rule import BodyRule
 from datagen.corpus_file import CorpusFile
 from datagen.detector_format import Format
 from datagen.distribution import Choice, Distribution, draw, walk
+from datagen.families.family import DrawnBody
+from datagen.family_scene import draw_family
 from datagen.header import SPLITS
 from datagen.placement import PlacementError, Placer
 from datagen.stream import Stream
@@ -54,7 +56,11 @@ class DrawnScene:
     drawn : dict
         {dotted name: number} of every value that was drawn outside repeated bodies.
     groups : tuple of int
-        Per body of the scene: the [[body]] of the corpus file it came from, 0-based.
+        Per body of the scene: which of ``CorpusFile.groups`` it is of.
+    placed : tuple of bool
+        Per body: whether it lies in or among others and is nobody's background.
+    targets : tuple of bool
+        Per body: whether an inspection looks for it; of a [[body]] with ``inside`` so too.
     """
 
     index: int
@@ -63,6 +69,8 @@ class DrawnScene:
     scene: xsim.Scene
     drawn: dict[str, float] = field(default_factory=dict)
     groups: tuple[int, ...] = ()
+    placed: tuple[bool, ...] = ()
+    targets: tuple[bool, ...] = ()
 
 
 def format_of(corpus: CorpusFile, index: int) -> Format:
@@ -119,9 +127,15 @@ def make_scene(corpus: CorpusFile, index: int, attempt: int) -> DrawnScene:
     drawn: dict[str, float] = {}
     mapping = {key: draw(value, stream, key, drawn) for key, value in corpus.tables.items()}
     mapping["detector"] = draw(format_of(corpus, index).detector, stream, "detector", drawn)
-    mapping["body"], groups = _draw_bodies(corpus, mapping, stream, drawn)
+    families = draw_family(corpus.families, mapping, corpus.directory, stream, drawn) if corpus.families else []
+    found = _draw_bodies(corpus, mapping, families, stream, drawn)
+    mapping["body"] = [each.body for each in found]
     scene = _checked(mapping, corpus)
-    return DrawnScene(index, attempt, mapping, scene, drawn, groups)
+    groups = tuple(corpus.groups.index(each.kind) for each in found)
+    targets = tuple(each.target for each in found)
+    above = [each.body.get("priority", 0) > 0 for each in families]
+    placed = tuple(target or (k < len(above) and above[k]) for k, target in enumerate(targets))
+    return DrawnScene(index, attempt, mapping, scene, drawn, groups, placed, targets)
 
 
 def draw_scene(corpus: CorpusFile, index: int, start: int = 0) -> tuple[DrawnScene, list[dict[str, Any]]]:
@@ -165,15 +179,15 @@ def unmakeable(index: int, failures: list[dict[str, Any]]) -> CorpusError:
 
 
 def _draw_bodies(
-    corpus: CorpusFile, mapping: dict[str, Any], stream: Stream, drawn: dict[str, float]
-) -> tuple[list[dict[str, Any]], tuple[int, ...]]:
-    bodies: list[dict[str, Any]] = []
-    groups: list[int] = []
+    corpus: CorpusFile, mapping: dict[str, Any], first: list[DrawnBody], stream: Stream, drawn: dict[str, float]
+) -> list[DrawnBody]:
+    """Bodies of the families, ``first``, then those of the [[body]] rules."""
+    found = list(first)
     placer = Placer(corpus.greatest_instances)
-    for group, rule in enumerate(corpus.bodies):
+    for rule in corpus.bodies:
         where = f"body.{rule.name}"
         count = 1 if rule.count is None else int(draw(rule.count, stream, f"{where}.count", drawn))
-        hosts = [k for k, owner in enumerate(groups) if corpus.bodies[owner].name == rule.inside]
+        hosts = [k for k, each in enumerate(found) if each.kind == rule.inside]
         if rule.inside is not None and not hosts:
             continue
         for number in range(count):
@@ -183,10 +197,9 @@ def _draw_bodies(
             body["name"] = rule.name if rule.count is None else f"{rule.name} {number + 1}"
             if hosts:
                 host = hosts[stream.below(len(hosts))]
-                _place(rule, body, (bodies[host], host), placer, stream, mapping, corpus)
-            bodies.append(body)
-            groups.append(group)
-    return bodies, tuple(groups)
+                _place(rule, body, (found[host].body, host), placer, stream, mapping, corpus)
+            found.append(DrawnBody(rule.name, body, rule.inside is not None))
+    return found
 
 
 def _place(
@@ -234,6 +247,15 @@ def _variants(corpus: CorpusFile) -> Iterator[tuple[str, CorpusFile]]:
         for option in choice.choice:
             tables = {key: _pin(value, choice, option) for key, value in corpus.tables.items()}
             yield path, replace(corpus, tables=tables)
+    for rule in corpus.families:
+        alone = replace(corpus, families=(rule,))
+        yield rule.path, alone
+        fields = {name: getattr(rule.family, name) for name in type(rule.family).model_fields}
+        for path, choice in _choices({f"{rule.path}.{name}": value for name, value in fields.items()}):
+            name = path.removeprefix(f"{rule.path}.").split(".")[0]
+            for option in choice.choice:
+                pinned = rule.family.model_copy(update={name: _pin(fields[name], choice, option)})
+                yield path, replace(alone, families=(replace(rule, family=pinned),))
     for number, rule in enumerate(corpus.bodies):
         for path, choice in _choices({f"body.{rule.name}": rule.template}):
             for option in choice.choice:

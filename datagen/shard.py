@@ -14,7 +14,7 @@ import zarr
 from datagen.beams import read_beams
 from datagen.commit import forget, write_commit
 from datagen.corpus_file import CorpusFile, load_corpus
-from datagen.layout import ARRAYS, Layout, Shard
+from datagen.layout import Layout, Shard
 from datagen.sample import Sample, SceneSamples, simulate_scene
 from datagen.store import open_array, read_root
 from xsim import CorpusError, OutputError, Quadrature
@@ -103,7 +103,7 @@ def _scenes(
 
 def _check_arrays(root: Path, shard: Shard) -> None:
     """Refuse a store of an earlier version, which lacks an array."""
-    for name in ARRAYS:
+    for name in shard.arrays:
         if not (root / shard.format.name / name / "zarr.json").exists():
             raise CorpusError(f"{root} has no {name} images (an earlier version made it) generate it anew elsewhere")
 
@@ -112,8 +112,8 @@ def _check_shapes(shard: Shard, samples: list[Sample]) -> None:
     """Refuse images that the arrays would take in part, or repeated."""
     wanted = (shard.format.rows, shard.format.columns)
     for sample in samples:
-        for name in ARRAYS:
-            shape = getattr(sample, name).shape
+        for name in shard.arrays:
+            shape = sample.images[name].shape
             if shape != wanted:
                 raise CorpusError(f"{name} images of {shard.format.name} are {shape}, the store has room for {wanted}")
 
@@ -122,9 +122,9 @@ def _write_arrays(root: Path, shard: Shard, samples: list[Sample]) -> None:
     rows = slice(shard.first, shard.first + shard.count)
     # an all-background label image is written like any other: every file of a shard exists and has its hash
     with zarr.config.set({"array.write_empty_chunks": True}):
-        for name in ARRAYS:
+        for name in shard.arrays:
             array = open_array(root, f"{shard.format.name}/{name}", "r+")
-            array[rows] = np.stack([getattr(sample, name) for sample in samples])
+            array[rows] = np.stack([sample.images[name] for sample in samples])
         open_array(root, f"{shard.format.name}/params", "r+")[rows] = np.array([each.params for each in samples])
         array = open_array(root, f"{shard.format.name}/instances", "r+")
         table = np.full((shard.count, *array.shape[1:]), np.nan)

@@ -2,7 +2,7 @@
 
     OUT/                      attributes: what the corpus is
       FORMAT/                 attributes: rows, columns, image state, detector
-        noisy clean noise labels valid        [sample, row, column]
+        noisy clean noise labels valid ...    [sample, row, column]
         params                                [sample, column], names in the attributes
         instances                             [sample, body, column], names in the attributes
       commits/000000/         attributes: the commit record of shard 0
@@ -26,7 +26,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from datagen.beams import describe_beams, fit_beams
 from datagen.corpus_file import CorpusFile
 from datagen.detector_format import COMMITS, Format
-from datagen.layout import ARRAYS, TILE, Layout, padded
+from datagen.layout import TILE, Layout, Shard, padded
 from datagen.table import INSTANCE_COLUMNS, INSTANCE_WHOLE, ParameterTable, instance_words
 from xsim import CorpusError, OutputError
 
@@ -115,10 +115,10 @@ def open_array(out: Path, name: str, mode: str = "r") -> zarr.Array:
     return zarr.open_array(out / name, mode=mode, zarr_format=3)
 
 
-def metadata_files(format_name: str) -> list[str]:
-    """The descriptions that the arrays of a format are read by."""
-    names = [*ARRAYS, "params", "instances"]
-    return [f"{format_name}/{name}/zarr.json" for name in names]
+def metadata_files(shard: Shard) -> list[str]:
+    """The descriptions that the arrays of a shard's format are read by."""
+    names = [*shard.arrays, "params", "instances"]
+    return [f"{shard.format.name}/{name}/zarr.json" for name in names]
 
 
 def _write_skeleton(corpus: CorpusFile, root: Path, beams: dict[str, Any]) -> None:
@@ -156,7 +156,7 @@ def _write_format(corpus: CorpusFile, layout: Layout, group: zarr.Group, place: 
     samples, size = layout.format_samples(place), layout.shard_samples(place)
     tall, wide = padded(each.rows), padded(each.columns)
     chunk = (1, min(each.rows, TILE), min(each.columns, TILE))
-    for name, dtype in ARRAYS.items():
+    for name, dtype in layout.arrays(each).items():
         _create(sub, name, dtype, (samples, each.rows, each.columns), chunk, (size, tall, wide), AXES["noisy"], {})
     table = ParameterTable(corpus)
     attributes: dict[str, Any] = {"columns": table.columns, "whole": table.whole, "words": table.words}

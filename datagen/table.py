@@ -14,6 +14,7 @@ from typing import Any
 from datagen.beams import asks_for_few
 from datagen.corpus_file import CorpusFile
 from datagen.distribution import Choice, Distribution, numbers_of, walk
+from datagen.family_scene import FAMILY
 from datagen.header import SPLITS
 
 __all__ = ["INSTANCE_COLUMNS", "ParameterTable", "class_of", "instance_words", "material_name"]
@@ -30,32 +31,39 @@ FEW = ("energies", "energies_bound")  # of a corpus that asks for few energies
 INSTANCE_COLUMNS = (
     "label", "group", "class", "material", "x_mm", "y_mm", "z_mm", "size_x_mm", "size_y_mm", "size_z_mm",
     "row_first", "row_stop", "column_first", "column_stop", "pixels", "contrast_adu", "contrast_to_noise",
+    "target",
 )  # fmt: skip
-INSTANCE_WHOLE = ("label", "row_first", "row_stop", "column_first", "column_stop", "pixels")
+SEVERAL = "several"
+CLASSES = ("box", "cone", "cylinder", "ellipsoid", "mesh", "sphere", "step_wedge", "tube", "volume")
+INSTANCE_WHOLE = ("label", "target", "row_first", "row_stop", "column_first", "column_stop", "pixels")
 
 
 def material_name(material: Any) -> str:
-    """How a table names a material: its name, or the formula of a compound."""
+    """How a table names a material: its name, or the formula of a compound; that of voxels of several is none."""
+    if material is None:
+        return SEVERAL
     if isinstance(material, dict):
         return str(material.get("formula") or json.dumps(material, sort_keys=True, default=str))
     return str(material)
 
 
 def class_of(body: dict[str, Any]) -> str:
-    """Kind of a body: its shape, or mesh."""
-    return str(body.get("shape") or "mesh")
+    """Kind of a body: its shape, or mesh, or volume."""
+    return str(body.get("shape") or ("volume" if "volume" in body else "mesh"))
 
 
 def instance_words(corpus: CorpusFile) -> dict[str, list[str]]:
     """The lists that codes of the instance table point into."""
     materials: set[str] = set()
+    classes = {class_of(rule.template) for rule in corpus.bodies}
     for rule in corpus.bodies:
         _gather_materials(rule.template.get("material"), materials)
-    return {
-        "group": [rule.name for rule in corpus.bodies],
-        "class": sorted({class_of(rule.template) for rule in corpus.bodies}),
-        "material": sorted(materials),
-    }
+    for rule in corpus.families:
+        classes.update(CLASSES)
+        materials.add(SEVERAL)
+        for material in rule.family.material_options():
+            _gather_materials(material, materials)
+    return {"group": list(corpus.groups), "class": sorted(classes), "material": sorted(materials)}
 
 
 def _gather_materials(value: Any, found: set[str]) -> None:
@@ -79,6 +87,8 @@ class ParameterTable:
         parts: dict[str, Any] = dict(self.corpus.tables)
         parts["detector"] = [each.detector for each in self.corpus.formats]
         found: dict[str, Distribution] = {}
+        for rule in self.corpus.families:
+            found.update(rule.distributions())
         for key, value in parts.items():
             items = value if key == "detector" else [value]
             for item in items:
@@ -94,7 +104,8 @@ class ParameterTable:
     @cached_property
     def columns(self) -> list[str]:
         """Names, in order."""
-        return [*OWN, *self._few, *MEASURED, *self._drawn]
+        family = [FAMILY] if self.corpus.families else []
+        return [*OWN, *self._few, *MEASURED, *family, *self._drawn]
 
     @cached_property
     def whole(self) -> list[str]:
@@ -109,6 +120,8 @@ class ParameterTable:
     def words(self) -> dict[str, list[Any]]:
         """Lists that codes point into: of the split, and of choices between other things than numbers."""
         lists: dict[str, list[Any]] = {"split": list(SPLITS)}
+        if self.corpus.families:
+            lists[FAMILY] = [rule.name for rule in self.corpus.families]
         for path, distribution in self._drawn.items():
             if isinstance(distribution, Choice) and not numbers_of(distribution):
                 options = distribution.choice

@@ -20,12 +20,14 @@ from xsim.errors import (
 )
 from xsim.image_io import check_folder, read_tiff, write_tiff, write_whole
 from xsim.material import attenuation
+from xsim.paired import check_pair, expose_paired
 from xsim.projector import path_lengths
 from xsim.quadrature import Quadrature
 from xsim.radiograph import Exposure, Radiograph, expose, simulate
 from xsim.resources import VERSION
 from xsim.scene import Scene
 from xsim.scene_file import load_scene, phantom_names, phantom_path, scene_from_dict
+from xsim.sharp import sharp_image
 from xsim.spectrum import tube_spectrum
 
 __version__ = VERSION
@@ -51,8 +53,10 @@ __all__ = [
     "attenuation",
     "available_cores",
     "check_folder",
+    "check_pair",
     "cuda_devices",
     "expose",
+    "expose_paired",
     "load_scene",
     "path_lengths",
     "phantom_names",
@@ -62,6 +66,7 @@ __all__ = [
     "run_command",
     "scene_from_dict",
     "shared_quadratures",
+    "sharp_image",
     "simulate",
     "tube_spectrum",
     "write_tiff",

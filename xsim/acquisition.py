@@ -10,7 +10,7 @@ from xsim.schema import NonNegative, Number, Positive, StrictModel
 
 __all__ = ["Acquisition"]
 
-EXPOSURES = ("exposure_s", "quanta_per_pixel", "target_gv")
+EXPOSURES = ("exposure_s", "quanta_per_pixel", "target_gv", "snr")
 BELT = ("belt_speed_m_s", "line_rate_hz", "lines")
 TRAVEL = ("tdi_speed_mismatch", "tdi_focus_mm", "line_jitter_share")
 RIPPLE = ("tube_ripple_share", "tube_ripple_hz")
@@ -21,7 +21,8 @@ class Acquisition(StrictModel):
     """How the image is taken, and how long.
 
     One of: exposure time; quanta absorbed in an open-beam pixel in the middle of the detector; share of full scale that
-    the open beam shall reach there. The last, at 0.7, where none is given; for a line scan the whole time of a line.
+    the open beam shall reach there; signal over noise of a pixel there. A share of 0.7, where none is given; for a line
+    scan the whole time of a line.
     Each pixel is the mean of subpixels x subpixels rays: everywhere, or in the adaptive mode where an edge crosses it.
     An image is the mean of ``frames`` exposures, each of that time, in one of three states of correction. Lines of a
     scan are blurred by the part's travel where ``travel_samples`` or one of the terms is given; see ``xsim.travel``.
@@ -31,6 +32,7 @@ class Acquisition(StrictModel):
     exposure_s: Positive | None = None
     quanta_per_pixel: Positive | None = None
     target_gv: Annotated[Positive, Field(le=1)] | None = None
+    snr: Annotated[Positive, Field(le=1e6)] | None = None
     subpixels: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
     subpixel_mode: Literal["full", "adaptive"] = "full"
     energies: Literal["all", "few"] | None = None

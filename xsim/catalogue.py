@@ -80,7 +80,13 @@ def parse_formula(formula: str) -> Composition:
 
 def misspelt_element(formula: str) -> str | None:
     """The element whose symbol ``formula`` is in the wrong letter case: Co for "CO"."""
-    return next((s for s in elements() if s.casefold() == formula.casefold() and s != formula), None)
+    symbol = folded_symbols().get(formula.casefold())
+    return None if symbol == formula else symbol
+
+
+@functools.cache
+def folded_symbols() -> dict[str, str]:
+    return {symbol.casefold(): symbol for symbol in elements()}
 
 
 def _fold(name: str) -> str:

@@ -25,7 +25,20 @@ def rotation_matrix(rotation_deg: tuple[float, float, float] | np.ndarray) -> np
     float64 [..., 3, 3]; body coordinates to world coordinates.
 
     """
-    angles = np.deg2rad(np.asarray(rotation_deg))
+    if isinstance(rotation_deg, tuple):  # of a body: asked for again and again
+        return body_rotation(rotation_deg)
+    return rotations(np.asarray(rotation_deg))
+
+
+@functools.lru_cache(4096)
+def body_rotation(rotation_deg: tuple[float, float, float]) -> np.ndarray:
+    matrix = rotations(np.array(rotation_deg))
+    matrix.flags.writeable = False
+    return matrix
+
+
+def rotations(rotation_deg: np.ndarray) -> np.ndarray:
+    angles = np.deg2rad(rotation_deg)
     (cx, cy, cz), (sx, sy, sz) = (np.moveaxis(function(angles), -1, 0) for function in (np.cos, np.sin))
     rows = (
         (cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx),

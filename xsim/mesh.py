@@ -1,4 +1,4 @@
-"""Closed triangle meshes from files: read, put into mm, checked."""
+"""Closed triangle meshes from files or memory: read, put into mm, checked."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, field_serializer, field_validator
 
 from xsim import shell
 from xsim.cluster import Clusters, by_neighbourhood, cluster_faces
 from xsim.errors import MeshError
+from xsim.mesh_array import MeshArray, mesh_array
 from xsim.mesh_repair import repair_surface
 from xsim.primitive import BodyBase
 from xsim.units import MM_PER_LENGTH_UNIT
@@ -25,24 +26,41 @@ FORMATS = (".stl", ".obj", ".ply", ".3mf")
 
 
 class MeshBody(BodyBase):
-    """A body whose surface comes from a file.
+    """A body whose surface comes from a file, or in Python from memory.
 
-    ``mesh_unit`` is required where the file carries no unit (STL, OBJ, PLY). ``allow_open`` simulates a surface that is
-    open or flipped on some rays; those rays are marked invalid. ``repair`` closes and turns it instead, and warns of
-    what that took. ``part`` takes one body of a file that holds several, counted from 1 in the order of their first
+    ``mesh`` names the file, or is a ``trimesh.Trimesh`` or (vertices, faces) in mm. ``mesh_unit`` is required where
+    the file carries no unit (STL, OBJ, PLY). ``allow_open`` simulates a surface that is open or flipped on some rays;
+    those rays are marked invalid. ``repair`` closes and turns it instead, and warns of what that took. ``part`` takes
+    one body of a file that holds several, counted from 1 in the order of their first
     triangles.
     """
 
-    mesh: str
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    mesh: str | MeshArray
     mesh_unit: Literal["um", "mm", "cm", "m", "in", "inch"] | None = None
     allow_open: bool = False
     repair: bool = False
     part: Annotated[int, Field(strict=True, ge=1)] | None = None
 
+    @field_validator("mesh", mode="before")
+    @classmethod
+    def _of_memory(cls, mesh: Any) -> str | MeshArray:
+        return mesh if isinstance(mesh, str) else mesh_array(mesh)
+
+    @field_serializer("mesh", when_used="json")
+    def _name_of_mesh(self, mesh: str | MeshArray) -> str:
+        return mesh if isinstance(mesh, str) else f"{mesh.title}, sha256 {mesh.sha256}"
+
+    @property
+    def title(self) -> str:
+        """Its file's name, or what there is in memory."""
+        return self.mesh if isinstance(self.mesh, str) else self.mesh.title
+
     @property
     def file_name(self) -> str:
         """Its mesh file, and which part of it: "assembly.stl/3"."""
-        return self.mesh if self.part is None else f"{self.mesh}/{self.part}"
+        return self.title if self.part is None else f"{self.title}/{self.part}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,13 +112,21 @@ def surface_of(body: MeshBody, directory: Path) -> Mesh:
         As ``read_mesh``, or the file has no such part.
 
     """
-    mesh = read_mesh(directory / body.mesh, body.mesh_unit, body.repair)
+    mesh = whole_surface(body, directory)
     if body.part is None:
         return mesh
     parts = mesh_parts(mesh)
     if body.part > len(parts):
-        raise MeshError(f"mesh {body.mesh} has no part {body.part} (it holds {len(parts)}) use 1 to {len(parts)}")
+        raise MeshError(f"mesh {body.title} has no part {body.part} (it holds {len(parts)}) use 1 to {len(parts)}")
     return parts[body.part - 1]
+
+
+def whole_surface(body: MeshBody, directory: Path) -> Mesh:
+    """Surface of all that a body's file or arrays hold; arrays are not kept beyond their scene."""
+    if isinstance(body.mesh, str):
+        return read_mesh(directory / body.mesh, body.mesh_unit, body.repair)
+    given, unit = body.mesh, MM_PER_LENGTH_UNIT[body.mesh_unit or "mm"]
+    return mesh_of_triangles(given.vertices * unit, given.faces, given.title, given.sha256, body.repair)
 
 
 #: Bodies that a mesh holds; forgotten with the mesh.
@@ -159,8 +185,8 @@ def expand_split(table: Any, directory: Path) -> list[Any]:
         whole = MeshBody.model_validate(rest)
     except ValidationError:
         return [rest]  # told with its place when the scene is read
-    count = len(mesh_parts(read_mesh(directory / whole.mesh, whole.mesh_unit, whole.repair)))
-    name = whole.name or whole.mesh
+    count = len(mesh_parts(whole_surface(whole, directory)))
+    name = whole.name or whole.title
     return [{**rest, "name": f"{name}/{k}", "part": k} for k in range(1, count + 1)]
 
 
@@ -202,15 +228,20 @@ def _read_cached(path: Path, unit: str | None, repair: bool, mtime_ns: int, size
     vertices = np.asarray(surface.vertices, np.float64) * MM_PER_LENGTH_UNIT[unit]
     if not np.isfinite(vertices).all():
         raise MeshError(f"mesh {path.name} has corners that are no numbers (NaN or infinite) export it again")
-    faces, repaired = np.asarray(surface.faces, np.int32), ""
-    if repair:
-        vertices, faces, done = repair_surface(vertices, faces, path.name)
-        repaired = str(done)
-    order = by_neighbourhood(vertices, faces)
-    surface = frozen(*by_first_use(vertices, faces[order]))
-    mesh = Mesh(*surface, hashlib.sha256(path.read_bytes()).hexdigest(), repaired, order.astype(np.int32))
+    faces, sha256 = np.asarray(surface.faces, np.int32), hashlib.sha256(path.read_bytes()).hexdigest()
+    mesh = mesh_of_triangles(vertices, faces, path.name, sha256, repair)
     _ = mesh.clusters
     return mesh
+
+
+def mesh_of_triangles(vertices: np.ndarray, faces: np.ndarray, name: str, sha256: str, repair: bool) -> Mesh:
+    """Mesh of corners [mm] and triangles, in the order in which the kernels take them; mended where asked for."""
+    repaired = ""
+    if repair:
+        vertices, faces, done = repair_surface(vertices, faces, name)
+        repaired = str(done)
+    order = by_neighbourhood(vertices, faces)
+    return Mesh(*frozen(*by_first_use(vertices, faces[order])), sha256, repaired, order.astype(np.int32))
 
 
 def frozen(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

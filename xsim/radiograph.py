@@ -30,8 +30,8 @@ from xsim.travel import ripple_factors, travel_of
 
 __all__ = ["Exposure", "Radiograph", "expose", "simulate"]
 
-CHANNELS = ("first", "second_layer", "second_exposure")
-FIRST, SECOND_LAYER, SECOND_EXPOSURE = range(3)
+CHANNELS = ("first", "second_layer", "second_exposure", "pair", "pair_same_quanta")
+FIRST, SECOND_LAYER, SECOND_EXPOSURE, PAIR, SAME_QUANTA = range(5)
 OF_CHANNELS = 8  # the second ones draw by keys of these purposes, above those of a camera
 
 
@@ -136,7 +136,7 @@ class Exposure:
         """
         check_seed(seed, frame, self.scene.acquisition.frames)
         valid, own = self.valid.copy(), seed if self.channel == FIRST else camera_key(seed, OF_CHANNELS + self.channel)
-        tube = seed if self.channel == SECOND_LAYER else own  # both layers are in one beam
+        tube = seed if self.channel in (SECOND_LAYER, SAME_QUANTA) else own  # both are in one beam
         take_light = functools.partial(self.take_light, tube_seed=tube)
         if self.camera is not None:
             found = self.camera.record(take_light, self.mean_light, valid, own, frame)
@@ -147,13 +147,15 @@ class Exposure:
 
     def take_light(self, seed: int, frame: int, tube_seed: int) -> Any:
         """Light of one exposure after its spread, float32 [row, column] keV; the tube ripples by a seed of its own."""
-        signal, variance = self.signal, self.variance
-        above, run, stages = self.spread.margin[0], self.scene.acquisition, self.scene.detector.sensor.tdi_stages
-        lines = range(-above, signal.shape[-2] - above)
-        ripple = ripple_factors(run, stages, lines, tube_seed, frame, self.backend)
-        if ripple is not None:
-            signal, variance = signal * ripple, variance * ripple
+        signal, variance = self.at_output(tube_seed, frame)
         return take_light(signal, variance, self.scene.detector, self.spread, seed, frame, self.backend)
+
+    def at_output(self, tube_seed: int, frame: int) -> tuple[Any, Any]:
+        """Signal and variance at the output that the tube has in a frame."""
+        above, run, stages = self.spread.margin[0], self.scene.acquisition, self.scene.detector.sensor.tdi_stages
+        lines = range(-above, self.signal.shape[-2] - above)
+        ripple = ripple_factors(run, stages, lines, tube_seed, frame, self.backend)
+        return (self.signal, self.variance) if ripple is None else (self.signal * ripple, self.variance * ripple)
 
     def saturated_share(self, noisy: np.ndarray, valid: np.ndarray) -> float:
         """Share of the pixels that saturated."""
@@ -208,11 +210,14 @@ def simulate(
 
     """
     check_seed(seed, frame)
-    return expose(scene, get_backend(backend, threads), quadratures).record(seed, frame)
+    return expose(scene, backend, quadratures, threads).record(seed, frame)
 
 
 def expose(
-    scene: Scene, backend: Backend | str = "auto", quadratures: Mapping[str, Quadrature] | None = None
+    scene: Scene,
+    backend: Backend | str = "auto",
+    quadratures: Mapping[str, Quadrature] | None = None,
+    threads: int | None = None,
 ) -> Exposure:
     """Project, attenuate and absorb: everything of a scene's image but the draws.
 
@@ -225,6 +230,8 @@ def expose(
     quadratures : mapping of str to Quadrature, optional
         For a scene of few energies: fits that many scenes share (``shared_quadratures``), instead of one of its own.
         All bins are used where the one of its beam is off by more than 0.1 % here, or where there is none.
+    threads : int, optional
+        As for `simulate`.
 
     Raises
     ------
@@ -232,7 +239,7 @@ def expose(
         The scene cannot be simulated; one line.
 
     """
-    backend = get_backend(backend) if isinstance(backend, str) else backend
+    backend = get_backend(backend, threads) if isinstance(backend, str) else backend
     mas = exposure_of(scene, scene.view)
     first, other = expose_at(scene, mas, backend, quadratures), scene.second
     if other is None:

@@ -25,6 +25,7 @@ from xsim.heel import heel_beams
 from xsim.line_scan import aspect_at
 from xsim.projector import FLIPPED, OPEN, report_faults
 from xsim.scene import Scene
+from xsim.signal_to_noise import snr_mas
 from xsim.silhouette import active_tiles, crossed_pixels
 from xsim.travel import Travel
 
@@ -57,7 +58,9 @@ class Absorbed:
 
 
 def exposure_of(scene: Scene, view: View) -> float:
-    """Tube charge [mAs]; a dose or grey value asked for is that of the open beam in the middle of the image."""
+    """Tube charge [mAs]; dose, grey value or noise asked for are those of the open beam in the middle of the image."""
+    if scene.acquisition.snr is not None:
+        return snr_mas(scene, view)
     mas = exposure_mas(scene, view)
     return mas if scene.acquisition.exposure_s is not None else float(f"{mas / view.middle_share:.9g}")
 

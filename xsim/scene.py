@@ -17,6 +17,7 @@ from xsim.detector import Detector
 from xsim.geometry import View
 from xsim.line_scan import ASPECT_TOLERANCE, Belt, aspect_at, line_scan
 from xsim.mesh import Mesh, MeshBody, split_bodies, surface_of
+from xsim.mesh_array import MeshArray
 from xsim.plausibility import warn_of_place
 from xsim.primitive import Solid
 from xsim.schema import StrictModel
@@ -46,7 +47,7 @@ class Scene(StrictModel):
     _directory: Path = PrivateAttr(default=Path())
     _checked: bool = PrivateAttr(default=False)
     _memo: dict[str, Any] = PrivateAttr(default_factory=dict)
-    _meshes: dict[tuple[str, str | None, bool, int | None], Mesh] = PrivateAttr(default_factory=dict)
+    _meshes: dict[tuple[str | MeshArray, str | None, bool, int | None], Mesh] = PrivateAttr(default_factory=dict)
     _ranked_of: tuple[Any, Any] = PrivateAttr(default=(None, None))  # a copy may have other bodies
     _placed: tuple[tuple[Body, ...], tuple[tuple[int, ...], ...]] = PrivateAttr(default=((), ()))
 
@@ -231,7 +232,8 @@ class Scene(StrictModel):
             check_whereabouts(self.view, self.reach(index))
         for (file, *_), mesh in {(key[0], mesh.repaired): mesh for key, mesh in self._meshes.items()}.items():
             if mesh.repaired:
-                warnings.warn(f"mesh {file} repaired: {mesh.repaired}", stacklevel=3)
+                title = file if isinstance(file, str) else file.title
+                warnings.warn(f"mesh {title} repaired: {mesh.repaired}", stacklevel=3)
         self._checked = True
 
     def reach(self, index: int) -> Reach:

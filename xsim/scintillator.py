@@ -8,6 +8,7 @@ draw, so that the noise of neighbours is correlated as in a real screen and fall
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from xsim.detector import Detector
 from xsim.light_spread import LightSpread
 
 __all__ = [
-    "PhotonLight", "absorbed_fraction", "count_photons", "draw_light", "photon_light", "spread_light",
+    "PhotonLight", "absorbed_fraction", "count_photons", "draw_light", "photon_light", "shine", "spread_light",
     "take_light",
 ]  # fmt: skip
 
@@ -159,12 +160,22 @@ def take_light(
     float32 [row, column] keV
 
     """
-    drawn = draw_light(signal, variance, seed, frame, backend)
+    return shine(
+        lambda at: draw_light(signal, variance, seed, at, backend), signal, detector, spread, seed, frame, backend
+    )
+
+
+def shine(
+    draw: Callable[[int], Any], signal: Any, detector: Detector, spread: LightSpread, seed: int, frame: int,
+    backend: Backend,
+) -> Any:  # fmt: skip
+    """As ``take_light``, of quanta that ``draw`` gives for the number of a frame."""
+    drawn = draw(frame)
     if spread.lag is not None and not spread.is_line:
         weights = spread.lag.frames
         drawn = np.float32(weights[0]) * drawn + np.float32(1.0 - weights.sum()) * signal
         for ago, share in enumerate(weights[1:], 1):  # one fixed order of addition
-            drawn += np.float32(share) * draw_light(signal, variance, seed, (frame - ago) % 2**32, backend)
+            drawn += np.float32(share) * draw((frame - ago) % 2**32)
     light = spread_light(drawn, spread, backend)
     counted = detector.scintillator.light_photons_per_kev
     if counted is None or detector.response == "ideal":

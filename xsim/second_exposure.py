@@ -19,7 +19,7 @@ BEAMS = ("voltage_kv", "energy_kev", "spectrum")
 class SecondExposure(StrictModel):
     """A second image of the same part by the same camera in another beam; what is not given is as in the first.
 
-    ``filters`` replace those of the first. One of the three ways to say how long replaces that of the first.
+    ``filters`` replace those of the first. One of the ways to say how long replaces that of the first.
     """
 
     voltage_kv: Positive | None = None
@@ -30,6 +30,7 @@ class SecondExposure(StrictModel):
     exposure_s: Positive | None = None
     quanta_per_pixel: Positive | None = None
     target_gv: Positive | None = None
+    snr: Positive | None = None
 
     @model_validator(mode="after")
     def _another_beam(self) -> SecondExposure:

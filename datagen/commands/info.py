@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from datagen.commands import plan
 from datagen.corpus import Corpus, open_corpus
+from datagen.format_reader import TABLES
 
 __all__ = ["add"]
 
@@ -20,14 +22,19 @@ def add(commands: Any) -> None:
     info = commands.add_parser(
         "info",
         help="say what a store holds",
-        description="Say what a store holds: samples per format and split, ranges of parameters, bytes, what made it.",
-        epilog="example: datagen info spheres.zarr",
+        description="Say what a store holds: samples per format and split, ranges of parameters, bytes, what made it. "
+        "With --plan, what a corpus file will take.",
+        epilog="examples: datagen info spheres.zarr; datagen info --plan mine.toml --samples 10000000 --cores 1000",
     )
-    info.add_argument("out", metavar="OUT", help="store")
+    info.add_argument("out", metavar="OUT", help="store; with --plan a corpus file, or phantom:NAME")
+    plan.add_options(info)
     info.set_defaults(run=_info)
 
 
 def _info(options: argparse.Namespace) -> None:
+    if options.plan:
+        plan.print_plan(options)
+        return
     corpus = open_corpus(options.out)
     described = corpus.description
     state = "complete" if corpus.complete else f"{len(corpus.commits)} of {described['shards']} shards finished"
@@ -62,9 +69,10 @@ def _print_format(corpus: Corpus, name: str) -> None:
     if not len(view):
         return
     print(f"  {size / 1e6:.1f} MB in {len(files)} files, {size / len(view) / 1e3:.1f} kB a sample:")
-    for array in ("noisy", "clean", "noise", "labels", "valid"):
+    images = [array for array in dict.fromkeys(Path(file).parts[1] for file in files) if array not in TABLES]
+    for array in images:
         part = sum(each["bytes"] for file, each in files.items() if Path(file).parts[1] == array)
-        print(f"    {array:<8} {part / len(view) / 1e3:9.1f} kB a sample")
+        print(f"    {array:<12} {part / len(view) / 1e3:9.1f} kB a sample")
     for column in SHOWN:
         values = view.params(column)
         if np.isfinite(values).any():

@@ -1,0 +1,110 @@
+"""The [family] or [[family]] tables of a corpus file: which scene families it draws, and their ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from datagen.distribution import Distribution, walk
+from datagen.families import FAMILIES, Family
+from datagen.problem import first_problem, nearest
+from datagen.stream import Stream
+from xsim import CorpusError
+
+__all__ = ["FamilyRule", "family_kinds", "pick_family", "read_families"]
+
+
+@dataclass(frozen=True)
+class FamilyRule:
+    """One [family] table.
+
+    Attributes
+    ----------
+    family : Family
+    path : str
+        Dotted name of its parameters: "family", or with several families "family.NAME".
+    weight : float
+        Share of the scenes, over the sum of the weights.
+    """
+
+    family: Family
+    path: str
+    weight: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Name of the family."""
+        return self.family.family
+
+    def distributions(self) -> Iterator[tuple[str, Distribution]]:
+        """Everything that is drawn of it, by dotted name."""
+        for field in type(self.family).model_fields:
+            yield from walk(getattr(self.family, field), f"{self.path}.{field}")
+
+
+def read_families(raw: Any, directory: Path) -> tuple[FamilyRule, ...]:
+    """Families of a corpus file; none where it names none.
+
+    Parameters
+    ----------
+    raw : object
+        As read.
+    directory : Path
+        What relative names of files and folders start from.
+
+    Raises
+    ------
+    CorpusError
+        One is not understood.
+    """
+    listed = raw if isinstance(raw, list) else [] if raw is None else [raw]
+    if not all(isinstance(item, dict) for item in listed):
+        raise CorpusError('family is no table, write [family] with name = "food"')
+    names = [item.get("name") for item in listed]
+    for name in names:
+        if not isinstance(name, str) or name not in FAMILIES:
+            close = nearest(str(name), FAMILIES)
+            hint = f"did you mean {close!r}?" if close else f"known: {', '.join(FAMILIES)}"
+            raise CorpusError(f"family.name: no family {name!r} ({hint})")
+        if names.count(name) > 1:
+            raise CorpusError(f"two [[family]] tables are named {name!r}, keep one with the ranges of both")
+    rules = tuple(_rule(item, len(listed) > 1, directory) for item in listed)
+    if rules and not sum(rule.weight for rule in rules) > 0:
+        raise CorpusError("family.weight: all weights are 0, one at least must be above")
+    return rules
+
+
+def _rule(item: dict[str, Any], several: bool, directory: Path) -> FamilyRule:
+    fields = {key: value for key, value in item.items() if key not in ("name", "weight")}
+    path = f"family.{item['name']}" if several else "family"
+    weight = item.get("weight", 1.0)
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < float("inf"):
+        raise CorpusError(f"{path}.weight must be a number of at least 0 (given {weight!r})")
+    model = FAMILIES[item["name"]]
+    try:
+        family = model.model_validate(fields, context={"directory": directory})
+    except ValidationError as error:
+        raise CorpusError(f"{path}: {first_problem(error, model.model_fields)}") from None
+    except CorpusError as error:
+        raise CorpusError(f"{path}: {str(error).removeprefix(': ')}") from None
+    return FamilyRule(family, path, float(weight))
+
+
+def family_kinds(rules: tuple[FamilyRule, ...]) -> list[str]:
+    """Kinds of bodies of all families, each once."""
+    return list(dict.fromkeys(kind for rule in rules for kind in rule.family.kinds))
+
+
+def pick_family(rules: tuple[FamilyRule, ...], stream: Stream) -> tuple[int, FamilyRule]:
+    """One of several families by its weight, and its place; always draws one number."""
+    left = stream.unit() * sum(rule.weight for rule in rules)
+    for place, rule in enumerate(rules):
+        left -= rule.weight
+        if left < 0:
+            return place, rule
+    place = max(place for place, rule in enumerate(rules) if rule.weight > 0)
+    return place, rules[place]
