@@ -124,6 +124,8 @@ def _runner(
     if scheduler is not None:
         from datagen.cluster import run_cluster
 
+        if "://" not in scheduler:
+            raise CorpusError(f"{scheduler!r} is no address of a dask scheduler, write tcp://HOST:PORT")
         return backend, partial(run_cluster, address=scheduler)
     devices = [] if backend == "cpu" else cuda_devices()
     if backend == "cuda" and not devices:
@@ -135,8 +137,8 @@ def _runner(
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the job as Ctrl-C does, where this is the main thread."""
-    if threading.current_thread() is not threading.main_thread():
+    """Let SIGTERM end the job as Ctrl-C does, where this is the main thread and nobody else sees to it."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
     before = signal.signal(signal.SIGTERM, _interrupt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -31,7 +32,13 @@ def ending() -> Iterator[None]:
     heard, told = socket.socketpair()
     told.setblocking(False)
     before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-    handlers = {number: signal.signal(number, _interrupt) for number in SIGNALS}
+    once = itertools.count()
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        if next(once) == 0:  # the second is for the thread
+            raise KeyboardInterrupt
+
+    handlers = {number: signal.signal(number, interrupt) for number in SIGNALS}
     threading.Thread(target=_watch, args=(heard,), daemon=True).start()
     try:
         yield
@@ -40,10 +47,6 @@ def ending() -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         told.close()
-
-
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _watch(heard: socket.socket) -> None:

@@ -48,7 +48,8 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
         if kind is None:
             self.samples = self.summary.samples
-        self._tell()
+        if self.summary.written:
+            self._tell()
         self._bar.close()
 
     def add(self, samples: int = 0) -> None:
