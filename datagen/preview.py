@@ -127,10 +127,10 @@ def _tile(corpus: CorpusFile, scene: int, what: str, backend: str) -> Tile:
     second = family + [form.format(drawn[name]) for name, form in FRAME_CAPTION if name in drawn]
     third = [format_of(corpus, scene).name] if len(corpus.formats) > 1 else []
     if what == "labels":
-        bodies = int(sample.labels.max())
+        bodies = int(sample.images["labels"].max())
         third.append(f"{int(drawn['bodies'])} bodies, labels to {bodies}")
-        return Tile(scene, _lines(first, second, third), None, sample.labels, drawn=drawn, notes=notes)
-    image = sample.clean if what == "clean" else sample.noisy
+        return Tile(scene, _lines(first, second, third), None, sample.images["labels"], drawn=drawn, notes=notes)
+    image = sample.images["clean" if what == "clean" else "noisy"]
     picture, low, high = windowed(image, drawn.get("offset_adu", 0.0))
     third.append(f"{low:.0f} to {high:.0f} ADU, log")
     outlined = _targets(corpus, scene, sample) if what == "targets" else None
@@ -172,4 +172,4 @@ def _targets(corpus: CorpusFile, scene: int, sample: Sample) -> np.ndarray:
     """Labels of the bodies that were placed inside others, 0 elsewhere."""
     groups = draw_scene(corpus, scene, int(sample.params[ParameterTable(corpus).columns.index("redraws")]))[0].groups
     wanted = np.array([False, *(corpus.bodies[group].inside is not None for group in groups)])
-    return np.where(wanted[sample.labels], sample.labels, 0).astype(np.uint16)
+    return np.where(wanted[sample.images["labels"]], sample.images["labels"], 0).astype(np.uint16)

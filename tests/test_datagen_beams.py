@@ -84,7 +84,7 @@ def test_a_scene_whose_beam_was_not_fitted_keeps_all_its_bins(made):
     scene = draw_scene(corpus, 0)[0].scene
     assert simulate_scene(corpus, 0, range(1), beams=read_beams(read_root(made[1]))).samples[0].params != sample.params
     every = scene.model_copy(update={"acquisition": scene.acquisition.model_copy(update={"energies": "all"})})
-    assert np.array_equal(sample.clean, xsim.simulate(every, backend="cpu", threads=1).clean)
+    assert np.array_equal(sample.images["clean"], xsim.simulate(every, backend="cpu", threads=1).clean)
 
 
 def test_fits_that_were_changed_are_refused(made, tmp_path):

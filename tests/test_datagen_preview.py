@@ -44,7 +44,7 @@ def test_tiles_are_the_frames_that_generate_stores(tmp_path):
     for what in ("noisy", "clean"):
         for tile in preview_tiles(corpus, [1, 3], what):
             sample = simulate_scene(corpus, tile.scene, range(1)).samples[0]
-            expected = windowed(getattr(sample, what), tile.drawn["offset_adu"])[0]
+            expected = windowed(sample.images[what], tile.drawn["offset_adu"])[0]
             assert np.array_equal(tile.picture, expected)
             assert tile.caption[0].startswith(f"scene {tile.scene}")
             assert f"{tile.drawn['voltage_kv']:.0f} kV" in tile.caption[1]
@@ -69,8 +69,9 @@ def test_targets_are_outlined_around_not_over(tmp_path):
     assert lines.any() and not (lines & (tiles[0].labels > 0)).any()
     assert np.array_equal(shown[~lines], plain[~lines])
     sample = simulate_scene(corpus, 0, range(1)).samples[0]
-    block = sample.labels == 2 - (sample.params[ParameterTable(corpus).columns.index("body.wedge.count")] == 0)
-    assert (tiles[0].labels == np.where(block, 0, sample.labels)).all(), "all but the block lie inside another"
+    labels = sample.images["labels"]
+    block = labels == 2 - (sample.params[ParameterTable(corpus).columns.index("body.wedge.count")] == 0)
+    assert (tiles[0].labels == np.where(block, 0, labels)).all(), "all but the block lie inside another"
 
 
 def test_scenes_are_spread_and_each_format_has_its_turn(tmp_path):
