@@ -10,7 +10,9 @@ from datagen.commands import (
     families,
     generate,
     info,
+    merge,
     preview,
+    verify,
 )
 from xsim import CommandParser, run_command
 
@@ -19,8 +21,10 @@ __all__ = ["main"]
 COMMANDS = (
     generate,
     info,
+    merge,
     preview,
     families,
+    verify,
 )
 
 

@@ -10,7 +10,6 @@ import time
 import uuid
 import warnings
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 from distributed import CancelledError, Client, Future, KilledWorker, get_worker
@@ -117,7 +116,7 @@ class _Cluster:
         number, losses = self.running.pop(future)
         try:
             record = dict(future.result())
-            if not losses or damage(Path(self.job.out), record) is None:
+            if not losses or damage(self.job.out, record) is None:
                 return record
             reason = "two workers had it"
         except (KilledWorker, CancelledError) as error:

@@ -12,7 +12,8 @@ import numpy as np
 
 from datagen.commit import read_commits
 from datagen.format_reader import DERIVED, FormatReader
-from datagen.store import read_root
+from datagen.place import is_url
+from datagen.root import read_root
 from xsim import CorpusError
 
 __all__ = ["Corpus", "CorpusView", "open_corpus"]
@@ -21,18 +22,18 @@ CACHE_BYTES = 1 << 30
 
 
 class Corpus:
-    """A corpus on disk. Open it with `open_corpus`; may be sent to other processes.
+    """A corpus in its store. Open it with `open_corpus`; may be sent to other processes.
 
     Attributes
     ----------
-    path : Path
+    path : Path, or str of a URL
     description : dict
         What the store says of itself: name, scenes, frames_per_scene, samples, shards, formats, and the corpus file.
     """
 
-    def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES) -> None:
-        self.path = path
-        self.description = read_root(path)
+    def __init__(self, path: str | os.PathLike[str], cache_bytes: int = CACHE_BYTES) -> None:
+        self.path = os.fspath(path) if is_url(path) else Path(path)
+        self.description = read_root(self.path)
         self._cache_bytes = cache_bytes
 
     def __repr__(self) -> str:
@@ -210,7 +211,8 @@ def open_corpus(path: str | os.PathLike[str], cache_bytes: int = CACHE_BYTES) ->
 
     Parameters
     ----------
-    path : path
+    path : path or URL
+        A folder, or a prefix of an object store (s3://, gs://, az://; extra ``store``).
     cache_bytes : int
         Images of a format are kept in memory once read where all of them fit into this.
 
@@ -219,7 +221,7 @@ def open_corpus(path: str | os.PathLike[str], cache_bytes: int = CACHE_BYTES) ->
     CorpusError
         Where there is no corpus, or it has no committed shard, or a record is damaged.
     """
-    corpus = Corpus(Path(path), cache_bytes)
+    corpus = Corpus(path, cache_bytes)
     if not corpus.commits:
         raise CorpusError(f"{path} has no finished shard (generation has not got that far) run datagen generate")
     return corpus

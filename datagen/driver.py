@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -17,7 +16,8 @@ from datagen.commit import versions
 from datagen.corpus_file import load_corpus
 from datagen.job import Job, Tick, run_here
 from datagen.layout import Layout
-from datagen.lock import locked
+from datagen.lock import Task, locked
+from datagen.place import FolderPlace, Place, open_place
 from datagen.pool import run_pool
 from datagen.progress import Progress
 from datagen.scenes import check_corpus
@@ -40,7 +40,7 @@ def generate(
     backend: str = "cpu",
     progress: bool = True,
     mix: bool = False,
-    task: tuple[int, int] | None = None,
+    task: Task | None = None,
     scheduler: str | None = None,
 ) -> Summary:
     """Generate a corpus, or the rest of one: committed shards are kept.
@@ -48,8 +48,8 @@ def generate(
     Parameters
     ----------
     corpus_path : path or "phantom:NAME"
-    out_path : path
-        Where the zarr group is or shall be.
+    out_path : path or URL
+        Where the zarr group is or shall be: a folder, or s3://, gs://, az://.
     workers : int, optional
         Processes. The bytes do not depend on it. More than one start afresh ("spawn"), so a script that calls this
         needs the usual ``if __name__ == "__main__":``. None: one per GPU where GPUs simulate, else one per core.
@@ -78,7 +78,7 @@ def generate(
     if workers is not None and workers < 1:
         raise CorpusError(f"workers must be at least 1 (given {workers})")
     backend, run = _runner(backend, workers, check_task(task), scheduler)
-    corpus, out = load_corpus(corpus_path), Path(out_path)
+    corpus, out = load_corpus(corpus_path), open_place(out_path)
     check_target(corpus, out)
     check_corpus(corpus)
     if state_of(out)[0] == "nothing":
@@ -86,11 +86,16 @@ def generate(
         check_target(corpus, out)  # another job may have been quicker
     work = Worklist(Layout(corpus), out, task)
     summary = Summary(work.samples, len(work.shards))
-    job = Job(corpus, str(out.absolute()), backend)
-    with locked(out), _terminable():
+    job = Job(corpus, _shared_name(out), backend)
+    with locked(out, task), _terminable():
         _run(job, work, None if mix else Maker(backend, versions()), summary, run, progress)
     summary.seconds = time.monotonic() - begin
     return summary
+
+
+def _shared_name(out: Place) -> str:
+    """Name of a place that other processes know it by."""
+    return str(out.root.absolute()) if isinstance(out, FolderPlace) else out.name
 
 
 def _run(job: Job, work: Worklist, maker: Maker | None, summary: Summary, run: Runner, shown: bool) -> None:
@@ -114,9 +119,7 @@ def _within(budget: float, shards: Iterator[int], summary: Summary) -> Iterator[
         yield number
 
 
-def _runner(
-    backend: str, workers: int | None, task: tuple[int, int] | None, scheduler: str | None
-) -> tuple[str, Runner]:
+def _runner(backend: str, workers: int | None, task: Task | None, scheduler: str | None) -> tuple[str, Runner]:
     """The backend by its own name, and what writes shards on it."""
     if backend == "auto" and (task or scheduler):
         where = "the tasks of a job" if task else "the workers of a cluster"

@@ -6,15 +6,16 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import zarr
 
-from datagen.commit import damage
+from datagen.commit import damage, damaged_metadata
 from datagen.layout import dtype_of
-from datagen.store import open_array
+from datagen.place import Where, first_line, open_place
+from datagen.root import damaged_description, open_array
 from xsim import CorpusError
 
 __all__ = ["FormatReader"]
@@ -27,20 +28,26 @@ DERIVED = {"noise": ("noisy", "clean")}
 class FormatReader:
     """Arrays of one format in one process: opened when needed, shards checked before they are first read."""
 
-    def __init__(self, out: Path, format: str, commits: Sequence[dict[str, Any]], cache_bytes: int) -> None:
-        self._out, self._format = out, format
+    def __init__(self, out: Where, format: str, commits: Sequence[dict[str, Any]], cache_bytes: int) -> None:
+        self._out, self._format = open_place(out), format
         self._commits = [record for record in commits if record["format"] == format]
         self._checked: set[int] = set()
+        self._seen: dict[str, str] = {}  # hashes of descriptions
         self._arrays: dict[str, zarr.Array] = {}
         self._cache: dict[int, dict[str, np.ndarray]] = {}
         self._cache_bytes = cache_bytes
 
     def array(self, name: str) -> zarr.Array:
         if name not in self._arrays:
+            # what it is read by is as it was when its shards were written
+            for record in self._commits[:1]:
+                wrong = damaged_metadata(self._out, record, self._seen)
+                if wrong:
+                    raise damaged_description(self._out, wrong)
             try:
                 self._arrays[name] = open_array(self._out, f"{self._format}/{name}")
             except Exception as error:  # zarr's own kinds, by version
-                raise CorpusError(f"{self._out}/{self._format}/{name} cannot be opened ({error})") from None
+                raise CorpusError(f"{self._out}/{self._format}/{name} cannot be opened ({first_line(error)})") from None
         return self._arrays[name]
 
     def _attributes(self, name: str) -> dict[str, Any]:
@@ -128,14 +135,14 @@ class FormatReader:
         """Rows first..last - 1 of an array, all of one shard."""
         record = self._record(first)
         if record["shard"] not in self._checked:
-            wrong = damage(self._out, record)
+            wrong = damage(self._out, record, seen=self._seen)
             if wrong:
                 raise self._damaged(record, wrong)
             self._checked.add(record["shard"])
         try:
             return np.asarray(self.array(name)[first:last])
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
-            raise self._damaged(record, f"{name}: {' '.join(str(error).split())}") from None
+        except (ValueError, RuntimeError, OSError, KeyError, *self._out.faults) as error:
+            raise self._damaged(record, f"{name}: {first_line(error)}") from None
 
     def _damaged(self, record: dict[str, Any], wrong: str) -> CorpusError:
         return CorpusError(

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from datagen.commit import commit_path, damage, read_commit
+from datagen.commit import commit_key, commit_numbers, damage, read_commit
 from datagen.corpus_file import CorpusFile
-from datagen.detector_format import COMMITS
 from datagen.layout import Layout
-from datagen.store import image_shape, state_of
+from datagen.lock import Task
+from datagen.place import FolderPlace, Place
+from datagen.root import image_shape, state_of
 from datagen.summary import Summary
 from xsim import CorpusError
 
-__all__ = ["Maker", "Worklist", "check_target"]
+__all__ = ["DECISIVE", "Maker", "Worklist", "check_target"]
 
 DECISIVE = ("xsim",)  # versions that two shards of one corpus must share
 
@@ -35,7 +34,7 @@ class Maker:
     backend: str
     versions: dict[str, str]
 
-    def check(self, record: dict[str, Any], out: Path) -> None:
+    def check(self, record: dict[str, Any], out: Place) -> None:
         """Refuse a store with the shard of another maker.
 
         Raises
@@ -59,14 +58,14 @@ class Worklist:
     Attributes
     ----------
     layout : Layout
-    out : Path
+    out : Place
     task : tuple of int, optional
         (i, n): the shards i, i + n, i + 2 n ...
     """
 
     layout: Layout
-    out: Path
-    task: tuple[int, int] | None = None
+    out: Place
+    task: Task | None = None
 
     @property
     def shards(self) -> range:
@@ -95,13 +94,14 @@ class Worklist:
         CorpusError
             A shard is another maker's.
         """
+        seen: dict[str, str] = {}  # descriptions are read once
         for number in self.shards:
             try:
                 record = read_commit(self.out, number)
             except CorpusError:
                 record, broken = None, True
             else:
-                broken = record is not None and damage(self.out, record) is not None
+                broken = record is not None and damage(self.out, record, seen=seen) is not None
             if record is not None and not broken:
                 if maker is not None:
                     maker.check(record, self.out)
@@ -130,15 +130,15 @@ class Worklist:
                 return maker.check(record, self.out)
 
 
-def committed_shards(out: Path) -> Iterator[int]:
-    """Numbers of the shards that have a record, in any order, without reading it."""
-    with os.scandir(out / COMMITS) as entries:
-        for entry in entries:
-            if entry.name.isdecimal() and commit_path(out, int(entry.name)).exists():
-                yield int(entry.name)
+def committed_shards(out: Place) -> Iterator[int]:
+    """Numbers of the shards that have a record, without reading it."""
+    for number in commit_numbers(out):
+        # a folder outlives its record; an object store has no folders
+        if not isinstance(out, FolderPlace) or out.exists(commit_key(number)):
+            yield number
 
 
-def check_target(corpus: CorpusFile, out: Path) -> None:
+def check_target(corpus: CorpusFile, out: Place) -> None:
     """Refuse a place that holds anything but this corpus or nothing.
 
     Raises

@@ -19,6 +19,7 @@ import xsim
 from datagen.cli import main
 from datagen.corpus_file import load_corpus
 from datagen.layout import Layout
+from datagen.place import FolderPlace
 from datagen.pool import start_worker
 from datagen.progress import Progress
 from datagen.summary import Summary
@@ -104,7 +105,7 @@ def test_which_task(text, variables, task):
 def test_tasks_share_out_all_shards(tmp_path, shards, tasks):
     """Each shard and each sample to one task, and no task has more than one shard beyond another's."""
     layout = Layout(load_corpus(tiny_corpus(tmp_path, scenes=2 * shards - 1)))
-    parts = [Worklist(layout, tmp_path, (number, tasks)) for number in range(tasks)]
+    parts = [Worklist(layout, FolderPlace(tmp_path), (number, tasks)) for number in range(tasks)]
     assert sorted(number for part in parts for number in part.shards) == list(range(shards))
     assert sum(part.samples for part in parts) == layout.samples
     lengths = [len(part.shards) for part in parts]
@@ -265,9 +266,9 @@ def wait_until(true, timeout=100):
 
 MEASURED = """
 import json, sys, time, tracemalloc
-from pathlib import Path
 import datagen
 from datagen.corpus_file import load_corpus
+from datagen.place import open_place
 from datagen.layout import Layout
 from datagen.summary import Summary
 from datagen.worklist import Worklist
@@ -280,7 +281,7 @@ begin = time.monotonic()
 summary = datagen.generate(corpus, out, progress=False, task=(0, tasks))
 made = time.monotonic() - begin
 begin = time.monotonic()
-work = Worklist(Layout(load_corpus(corpus)), Path(out))
+work = Worklist(Layout(load_corpus(corpus)), open_place(out))
 left = sum(1 for _ in work.missing(None, Summary(0, 0)))
 print(json.dumps([tracemalloc.get_traced_memory()[1], summary.written, left, time.monotonic() - begin, made]))
 """
