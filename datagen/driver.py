@@ -86,7 +86,7 @@ def generate(
         check_target(corpus, out)  # another job may have been quicker
     work = Worklist(Layout(corpus), out, task)
     summary = Summary(work.samples, len(work.shards))
-    job = Job(corpus, _shared_name(out), backend)
+    job = Job(corpus, out.name if run is run_here else _shared_name(out), backend)
     with locked(out, task), _terminable():
         _run(job, work, None if mix else Maker(backend, versions()), summary, run, progress)
     summary.seconds = time.monotonic() - begin
@@ -95,6 +95,8 @@ def generate(
 
 def _shared_name(out: Place) -> str:
     """Name of a place that other processes know it by."""
+    if out.name.startswith("memory://"):
+        raise CorpusError(f"{out} is in the memory of this process (others cannot write to it) use one worker here")
     return str(out.root.absolute()) if isinstance(out, FolderPlace) else out.name
 
 

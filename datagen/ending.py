@@ -16,6 +16,8 @@ __all__ = ["ending"]
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LIMIT_S = 25.0  # from the first signal to the end
 STOPPED = 130  # exit code
+# a worker that is killed leaves a lock of numcodecs, which multiprocessing removes and would tell of in two lines
+LEAKS = "ignore:resource_tracker"
 LATE = "datagen: ended without waiting (finished shards are kept) the same command goes on from there\n"
 
 
@@ -40,9 +42,14 @@ def ending() -> Iterator[None]:
 
     handlers = {number: signal.signal(number, interrupt) for number in SIGNALS}
     threading.Thread(target=_watch, args=(heard,), daemon=True).start()
+    warnings = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (warnings, LEAKS)))
     try:
         yield
     finally:
+        os.environ.pop("PYTHONWARNINGS")
+        if warnings is not None:
+            os.environ["PYTHONWARNINGS"] = warnings
         signal.set_wakeup_fd(before)
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from datagen.commit import commit_key, commit_numbers, damage, read_commit
@@ -11,12 +14,13 @@ from datagen.corpus_file import CorpusFile
 from datagen.layout import Layout
 from datagen.lock import Task
 from datagen.place import FolderPlace, Place
-from datagen.root import image_shape, state_of
+from datagen.root import DamagedError, image_shape, state_of
 from datagen.summary import Summary
 from xsim import CorpusError
 
 __all__ = ["DECISIVE", "Maker", "Worklist", "check_target"]
 
+AHEAD = 16  # shards of an object store that are looked at together
 DECISIVE = ("xsim",)  # versions that two shards of one corpus must share
 
 
@@ -94,14 +98,7 @@ class Worklist:
         CorpusError
             A shard is another maker's.
         """
-        seen: dict[str, str] = {}  # descriptions are read once
-        for number in self.shards:
-            try:
-                record = read_commit(self.out, number)
-            except CorpusError:
-                record, broken = None, True
-            else:
-                broken = record is not None and damage(self.out, record, seen=seen) is not None
+        for number, record, broken in self._looked_at():
             if record is not None and not broken:
                 if maker is not None:
                     maker.check(record, self.out)
@@ -109,6 +106,25 @@ class Worklist:
                 continue
             summary.mended += broken
             yield number
+
+    def _looked_at(self) -> Iterator[tuple[int, dict[str, Any] | None, bool]]:
+        """Every shard with its record and whether it is damaged; of object stores some are asked for ahead."""
+        seen: dict[str, str] = {}  # descriptions are read once
+        look = partial(_look, self.out, seen)
+        if isinstance(self.out, FolderPlace):
+            yield from map(look, self.shards)
+            return
+        with ThreadPoolExecutor(AHEAD) as pool:
+            asked: deque[Future[tuple[int, dict[str, Any] | None, bool]]] = deque()
+            try:
+                for number in self.shards:
+                    asked.append(pool.submit(look, number))
+                    if len(asked) == AHEAD:
+                        yield asked.popleft().result()
+                while asked:
+                    yield asked.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def committed(self) -> Iterator[int]:
         """Shards of the job that seem to be there, in any order: records are not read."""
@@ -124,10 +140,19 @@ class Worklist:
         for number in committed_shards(self.out):
             try:
                 record = read_commit(self.out, number)
-            except CorpusError:
+            except DamagedError:
                 continue  # damaged: `missing` finds and mends it
             if record is not None:
                 return maker.check(record, self.out)
+
+
+def _look(out: Place, seen: dict[str, str], number: int) -> tuple[int, dict[str, Any] | None, bool]:
+    """A shard's number, its record where it has one, and whether that or what it says is damaged."""
+    try:
+        record = read_commit(out, number)
+    except DamagedError:
+        return number, None, True
+    return number, record, record is not None and damage(out, record, seen=seen) is not None
 
 
 def committed_shards(out: Place) -> Iterator[int]:
