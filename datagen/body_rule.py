@@ -19,6 +19,7 @@ BODY_KEYS = {
     "inside": "the name of an earlier body",
     "clearance_mm": "a number of at least 0, or a distribution",
     "apart_mm": "a number of at least 0, or a distribution",
+    "target": "true or false",
 }
 
 
@@ -37,6 +38,12 @@ class BodyRule(BaseModel):
     inside: str | None = None
     clearance_mm: Length | Drawn = 0.0
     apart_mm: Length | Drawn | None = None
+    target: Annotated[bool, Field(strict=True)] | None = None
+
+    @property
+    def is_target(self) -> bool:
+        """Whether an inspection looks for it; where the file says nothing, of what lies inside another body."""
+        return self.inside is not None if self.target is None else self.target
 
     @property
     def most(self) -> int:

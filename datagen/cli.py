@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from datagen.commands import (
+    export,
     families,
     generate,
     info,
@@ -25,6 +26,7 @@ COMMANDS = (
     preview,
     families,
     verify,
+    export,
 )
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from datagen.problem import first_problem, nearest
 from xsim import CorpusError
 
-__all__ = ["SPLITS", "Header", "Split", "read_header"]
+__all__ = ["OPTIONAL", "SPLITS", "Header", "Split", "read_header"]
 
 SPLITS = ("train", "val", "test")
+OPTIONAL = ("sharp", "repeat", "thickness")  # what a corpus may store beside what each does
 
 
 class _Table(BaseModel):
@@ -33,8 +34,16 @@ class Split(_Table):
         return self
 
 
+Words = Annotated[str, Field(min_length=1, max_length=10000)]
+
+
 class Header(_Table):
-    """The [corpus] table."""
+    """The [corpus] table.
+
+    ``store`` names what is stored of each sample beside noisy, clean, noise, labels and valid; see ``Layout.arrays``.
+    ``noise = "derived"`` leaves noise out, which readers then take as noisy - clean. ``description``, ``license`` and
+    ``author`` are for the store's card.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     scenes: Annotated[int, Field(ge=1, le=10**12)]
@@ -43,7 +52,13 @@ class Header(_Table):
     frames_per_scene: Annotated[int, Field(ge=1, le=10**6)] = 1
     redraws: Annotated[int, Field(ge=0, le=1000)] = 20
     failure_budget: Annotated[float, Field(ge=0, le=1)] = 0.5  # share of draws that may give no valid scene
+    saturated_share: Annotated[float, Field(ge=0, le=1)] | None = None
     split: Split = Split()
+    store: tuple[Literal["sharp", "repeat", "thickness"], ...] = ()
+    noise: Literal["stored", "derived"] = "stored"
+    description: Words | None = None
+    license: Words | None = None
+    author: Words | None = None
 
 
 def read_header(document: dict[str, Any]) -> Header:

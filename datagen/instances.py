@@ -13,6 +13,7 @@ from datagen.table import INSTANCE_COLUMNS, class_of, material_name
 
 __all__ = ["body_sizes_mm", "contrast", "instance_rows", "label_boxes"]
 
+DECIMALS = 6  # of a millimetre
 LEAST_MARGIN = 3  # pixels of surroundings that a small body is compared with
 
 
@@ -81,20 +82,22 @@ def contrast(image: xsim.Radiograph, label: int, box: np.ndarray, placed: np.nda
     """Contrast [ADU] of a body against its surroundings, and the same over the noise of one pixel there.
 
     The surroundings are the pixels near its box that show the label most common there, bodies placed inside others
-    aside. Both means are those of ``clean``; the noise is the camera's, sqrt(a x + b) at the surroundings' mean x.
+    aside. Both means are those of ``clean`` over valid pixels; the noise is the camera's, sqrt(a x + b) at the
+    surroundings' mean x.
 
     Returns
     -------
     contrast_adu, contrast_to_noise : float
-        The first is negative for a body darker than its surroundings, the second never; NaN without surroundings.
+        The first is negative for a body darker than its surroundings, the second never; NaN without valid pixels of
+        the body, or of surroundings.
     """
     first_row, stop_row, first_column, stop_column = (int(edge) for edge in box)
     margin = max(LEAST_MARGIN, (max(stop_row - first_row, stop_column - first_column) + 1) // 2)
     window = np.s_[max(0, first_row - margin) : stop_row + margin, max(0, first_column - margin) : stop_column + margin]
-    labels, clean = image.labels[window], image.clean[window]
-    body = labels == label
-    near = ~body & ~placed[labels]
-    if not near.any():
+    labels, clean, valid = image.labels[window], image.clean[window], image.valid[window]
+    body = (labels == label) & valid
+    near = (labels != label) & ~placed[labels] & valid
+    if not (near.any() and body.any()):
         return float("nan"), float("nan")
     around = near & (labels == np.bincount(labels[near]).argmax())
     level = float(clean[around].mean(dtype=np.float64))
@@ -110,16 +113,19 @@ def body_sizes_mm(drawn: DrawnScene) -> list[tuple[float, float, float]]:
 
 def _size_mm(body: dict[str, Any], scene: xsim.Scene, index: int) -> tuple[float, float, float]:
     shape = class_of(body)
+    if shape == "ellipsoid":
+        x, y, z = body["radii_mm"]
+        return 2.0 * x, 2.0 * y, 2.0 * z
     if shape == "box":
         x, y, z = body["size_mm"]
         return x, y, z
     if shape == "sphere":
         return (2.0 * body["radius_mm"],) * 3
-    if shape == "cylinder":
+    if shape in ("cylinder", "cone", "tube"):
         return 2.0 * body["radius_mm"], 2.0 * body["radius_mm"], body["height_mm"]
     if shape == "step_wedge":
         return body["step_length_mm"] * len(body["steps_mm"]), body["width_mm"], max(body["steps_mm"])
-    # any other: the extent of its corners in the body's frame
+    # a mesh or a volume: the box around it in its own frame; turned there and back, so rounded as lengths are
     corners = scene.body[index].to_body(scene.corners(scene.body[index]))
-    x, y, z = np.ptp(corners, axis=0)
-    return float(x), float(y), float(z)
+    x, y, z = (round(float(length), DECIMALS) for length in np.ptp(corners, axis=0))
+    return x, y, z

@@ -13,8 +13,13 @@ __all__ = ["Layout", "Shard", "dtype_of"]
 TILE = 512  # pixels a chunk may be long
 SHARD_BYTES = 256 * 10**6  # greatest size of a shard before compression
 ALWAYS = ("noisy", "clean", "noise", "labels", "valid")  # images of one sample
+OF_IMAGES = ("noisy", "clean", "noise", "valid")  # of a second exposure, of a second layer and of a pair
+OF_REPEATS = ("noisy", "noise", "valid")
 # dtype by the first word of an image's name
-KINDS = {"noisy": "uint16", "clean": "float32", "noise": "float32", "labels": "uint16", "valid": "uint8"}
+KINDS = {
+    "noisy": "uint16", "clean": "float32", "noise": "float32", "labels": "uint16", "valid": "uint8",
+    "sharp": "float32", "thickness": "float32",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,13 @@ class Layout:
 
     def arrays(self, format: Format) -> dict[str, str]:
         """Images of a sample of a format: their names, and the type that each is stored as."""
-        return {name: dtype_of(name) for name in ALWAYS}
+        header = self.corpus.header
+        names = [*ALWAYS, *(name for name in ("sharp", "thickness") if name in header.store)]
+        if "repeat" in header.store:
+            names += [f"{name}_repeat" for name in OF_REPEATS]
+        for suffix in format.others:
+            names += [f"{name}_{suffix}" for name in OF_IMAGES]
+        return {name: dtype_of(name) for name in names if header.noise == "stored" or not name.startswith("noise")}
 
     def format_scenes(self, place: int) -> int:
         """Number of scenes of the format at this place of the list."""

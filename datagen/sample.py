@@ -12,12 +12,14 @@ import numpy as np
 import xsim
 from datagen.corpus_file import CorpusFile
 from datagen.header import SPLITS
+from datagen.images import SceneExposure, Taken
 from datagen.instances import instance_rows
+from datagen.layout import Layout
 from datagen.scenes import DrawnScene, draw_scene, failed_draw, noise_seed, redrawable, split_of, unmakeable
-from datagen.table import ParameterTable, instance_words
-from xsim import XsimError
+from datagen.table import MEASURED_TOO, STATES, ParameterTable, instance_words
+from xsim import CorpusError, XsimError
 
-__all__ = ["Sample", "SceneSamples", "check_sample", "simulate_scene"]
+__all__ = ["Sample", "SceneSamples", "check_saturation", "simulate_scene"]
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,12 @@ def simulate_scene(
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                images = []
+                exposure, taken = SceneExposure(Layout(corpus), drawn, backend, beams or {}), []
+                seed, limit = noise_seed(corpus, index), corpus.header.saturated_share
                 for frame in frames:
-                    seed = noise_seed(corpus, index)
-                    image = xsim.simulate(drawn.scene, seed, backend, frame, threads=1, quadratures=beams or {})
-                    images.append(image)
+                    taken.append(exposure.take(seed, frame))
+                    if limit is not None and frame == frames[0]:  # every shard of a series judges by the same frame
+                        check_saturation((taken[0] if frame == 0 else exposure.take(seed, 0)).first, limit)
                     tick()
         except XsimError as error:
             if not redrawable(error):
@@ -103,13 +106,13 @@ def simulate_scene(
             continue
         break
     result.notes = [{"scene": index, "warning": text} for text in sorted({str(each.message) for each in caught})]
-    result.backend = str(images[0].metadata["backend"])
-    result.samples = [_describe(corpus, drawn, image) for image in images]
+    result.backend = str(taken[0].first.metadata["backend"])
+    result.samples = [_describe(corpus, drawn, each) for each in taken]
     return result
 
 
-def _describe(corpus: CorpusFile, drawn: DrawnScene, image: xsim.Radiograph) -> Sample:
-    check_sample(image, drawn.index)
+def _describe(corpus: CorpusFile, drawn: DrawnScene, taken: Taken) -> Sample:
+    image, scene = taken.first, drawn.scene
     own = {
         "scene": drawn.index,
         "frame": image.metadata["frame"],
@@ -118,32 +121,35 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, image: xsim.Radiograph) -> 
         "redraws": drawn.attempt,
         "bodies": len(drawn.groups),
         "voltage_kv": drawn.mapping.get("source", {}).get("voltage_kv"),
+        "state": STATES.index(image.metadata["state"]),
     }
-    if told := image.metadata.get("energies"):
-        own |= {"energies": told["nodes"], "energies_bound": told["bound"]}
+    if scene.second_exposure is not None:
+        own["voltage_kv_second"] = scene.second_exposure.source(scene.source).voltage_kv
+    images = {"": image, **{name: taken.others[name] for name in MEASURED_TOO if name in taken.others}}
+    metadata = {name: _with_energies(each.metadata) for name, each in images.items()}
     return Sample(
-        {
-            "noisy": image.noisy.astype(np.uint16),
-            "clean": image.clean,
-            "noise": image.noise,
-            "labels": image.labels,
-            "valid": image.valid.astype(np.uint8),
-        },
-        ParameterTable(corpus).row(own, image.metadata, drawn.drawn),
+        taken.images,
+        ParameterTable(corpus).row(own, metadata, drawn.drawn),
         instance_rows(drawn, image, instance_words(corpus), np.array([False, *drawn.placed])),
     )
 
 
-def check_sample(image: xsim.Radiograph, scene: int) -> None:
-    """Refuse an image that does not keep the promises of the store.
+def _with_energies(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Metadata with what is told of few energies under the names of its columns."""
+    told = metadata.get("energies") or {}
+    return metadata | {"energies": told.get("nodes"), "energies_bound": told.get("bound")}
+
+
+def check_saturation(image: xsim.Radiograph, limit: float) -> None:
+    """Refuse an image of which more than a share of the pixels saturate.
 
     Raises
     ------
-    XsimError
-        Where noisy is not clean + noise bit for bit in float32, or holds anything but whole numbers of 16 bits.
+    CorpusError
+        Another draw may have fewer.
     """
-    total = image.clean + image.noise
-    if total.dtype != np.float32 or not np.array_equal(total, image.noisy):
-        raise XsimError(f"scene {scene}: noisy differs from clean + noise (a fault of the simulator) please report it")
-    if not np.array_equal(image.noisy.astype(np.uint16).astype(np.float32), image.noisy):
-        raise XsimError(f"scene {scene}: noisy holds other than whole numbers 0..65535 (a fault of the simulator)")
+    share = image.metadata["saturated_share"]
+    if share > limit:
+        raise CorpusError(
+            f"{100 * share:.3g} % of the pixels saturate (corpus.saturated_share = {limit:g}) lower the dose"
+        )

@@ -20,6 +20,7 @@ from datagen.layout import Layout, Shard
 from datagen.place import Place, open_place
 from datagen.root import ROOT, read_descriptions, read_root
 from datagen.sample import Sample, SceneSamples, simulate_scene
+from datagen.table import INSTANCE_COLUMNS
 from xsim import CorpusError, OutputError, Quadrature
 
 __all__ = ["write_shard"]
@@ -105,10 +106,16 @@ def _scenes(
 
 
 def _check_arrays(place: Place, shard: Shard, descriptions: Mapping[str, bytes]) -> None:
-    """Refuse a store of an earlier version, which lacks an array."""
+    """Refuse a store of an earlier version, which lacks an array or a column."""
     for name in shard.arrays:
         if f"{shard.format.name}/{name}/{ROOT}" not in descriptions:
             raise CorpusError(f"{place} has no {name} images (an earlier version made it) generate it anew elsewhere")
+    held = json.loads(descriptions[f"{shard.format.name}/instances/{ROOT}"])["attributes"]["columns"]
+    if held != list(INSTANCE_COLUMNS):
+        lacking = sorted(set(INSTANCE_COLUMNS) - set(held)) or ["another order"]
+        raise CorpusError(
+            f"{place} has no instance column {lacking[0]} (an earlier version made it) generate it anew elsewhere"
+        )
 
 
 def _check_shapes(shard: Shard, samples: list[Sample]) -> None:

@@ -11,7 +11,7 @@ from torch.utils.data import ConcatDataset, DataLoader, default_collate
 import datagen
 from datagen.torch_data import CorpusDataset
 
-__all__ = ["batches", "validation_batch"]
+__all__ = ["asked", "batches", "validation_batch"]
 
 CROPS_PER_SAMPLE = 16  # a short epoch would start reading over and over
 VALIDATION_CROPS = 64
@@ -54,3 +54,8 @@ def validation_batch(corpus: datagen.Corpus, crop: int, seed: int) -> dict[str, 
 def _images_and_noise(items: Mapping[str, Tensor]) -> dict[str, Tensor]:
     a, b = (items[name].reshape(-1, 1, 1, 1) for name in ("a_pixel_adu", "b_adu2"))
     return {"noisy": items["noisy"], "clean": items["clean"], "valid": items["valid"], "a": a, "b": b}
+
+
+def asked(batch: dict[str, Tensor]) -> int:
+    """Number of pixels that a loss asks of: the valid ones."""
+    return int(batch["valid"].sum())

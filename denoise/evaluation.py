@@ -1,9 +1,12 @@
-"""Judging a restorer on images whose clean form is known: PSNR, SSIM, bias, and the spheres that a threshold finds."""
+"""Judging a restorer on images whose clean form is known: PSNR, SSIM, bias, and the spheres that a threshold finds.
+
+Pixels that are not valid count in none of them: what a saturated or dead pixel reads tells nothing of a restorer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +32,7 @@ __all__ = [
     "table",
 ]
 
+SSIM_RADIUS = 5  # px, of its window: 3.5 standard deviations
 FALSE_ALARMS = 1e-4  # per sphere-free pixel
 
 
@@ -44,6 +48,8 @@ class Case:
         a_pixel_adu, b_adu2, offset_adu, and the numbers that the flat level is made of.
     bodies : list of dict
         label and class of each body.
+    valid : bool [row, column]
+        Pixels that count; all of them where it is not given.
     """
 
     noisy: np.ndarray
@@ -51,6 +57,10 @@ class Case:
     labels: np.ndarray
     params: Mapping[str, Any]
     bodies: Sequence[Mapping[str, Any]]
+    valid: np.ndarray = field(default_factory=lambda: np.ones((1, 1), bool))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "valid", np.broadcast_to(self.valid, self.clean.shape))
 
     @property
     def flat_adu(self) -> float:
@@ -75,16 +85,17 @@ class Case:
             return None
         pixels = np.bincount(self.labels.ravel(), minlength=max(others) + 1)
         host = max(others, key=lambda label: int(pixels[label]))
-        return inspected_region(self.labels, self.spheres, host, self.score(self.clean))
+        region = inspected_region(self.labels, self.spheres, host, self.score(self.clean))
+        return Region(region.free & self.valid, np.where(self.valid, region.spheres, 0).astype(np.uint16))
 
 
 def case_of_radiograph(image: xsim.Radiograph) -> Case:
     """Case of a simulated frame."""
-    return Case(image.noisy, image.clean, image.labels, image.metadata, image.metadata["bodies"])
+    return Case(image.noisy, image.clean, image.labels, image.metadata, image.metadata["bodies"], image.valid)
 
 
 def corpus_cases(corpus: datagen.Corpus, split: str) -> list[Case]:
-    """All samples of a part of a corpus, of every format.
+    """All samples of a part of a corpus, of every format, but those without a valid pixel.
 
     Raises
     ------
@@ -93,7 +104,8 @@ def corpus_cases(corpus: datagen.Corpus, split: str) -> list[Case]:
     """
     views = [corpus.subset(name, split) for name in corpus.formats]
     images = ("noisy", "clean", "labels", "params")
-    cases = [Case(*(s[k] for k in images), corpus.instances(s["index"])) for view in views for s in view]
+    samples = (s for view in views for s in view if s["valid"].any())
+    cases = [Case(*(s[k] for k in images), corpus.instances(s["index"]), s["valid"]) for s in samples]
     if not cases:
         raise CorpusError(f"{corpus.path} has no samples in split {split!r} choose another")
     return cases
@@ -101,7 +113,8 @@ def corpus_cases(corpus: datagen.Corpus, split: str) -> list[Case]:
 
 def psnr_db(image: np.ndarray, case: Case) -> float:
     """Peak signal to noise ratio, the peak being the open beam."""
-    return float(10.0 * np.log10(case.flat_adu**2 / np.mean((image - case.clean) ** 2, dtype=np.float64)))
+    squares = (image - case.clean)[case.valid] ** 2
+    return float(10.0 * np.log10(case.flat_adu**2 / np.mean(squares, dtype=np.float64)))
 
 
 def gain_db(image: np.ndarray, case: Case) -> float:
@@ -110,25 +123,29 @@ def gain_db(image: np.ndarray, case: Case) -> float:
 
 
 def ssim(image: np.ndarray, case: Case) -> float:
-    """Structural similarity as Wang et al. 2004 define it, its range the open beam."""
-    return float(
-        structural_similarity(
-            case.clean, image, data_range=case.flat_adu, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
-        )
+    """Structural similarity as Wang et al. 2004 define it, its range the open beam; a bad pixel is shown as clean."""
+    shown, chosen = np.where(case.valid, image, case.clean), {"gaussian_weights": True, "sigma": 1.5}
+    mean, places = structural_similarity(
+        case.clean, shown, data_range=case.flat_adu, use_sample_covariance=False, full=True, **chosen
     )
+    if case.valid.all():
+        return float(mean)
+    inner = np.s_[SSIM_RADIUS:-SSIM_RADIUS, SSIM_RADIUS:-SSIM_RADIUS]
+    return float(places[inner][case.valid[inner]].mean(dtype=np.float64)) if case.valid[inner].any() else float("nan")
 
 
 def bias(
     images: Sequence[np.ndarray], cases: Sequence[Case], masks: Sequence[np.ndarray] | None = None
 ) -> float | None:
-    """Mean of restored - clean over all pixels of all images, relative to the mean of clean - offset.
+    """Mean of restored - clean over all valid pixels of all images, relative to the mean of clean - offset.
 
     With masks over theirs only; None where those are empty.
     """
     error = signal = 0.0
-    for image, case, mask in zip(images, cases, masks or [np.s_[:]] * len(cases), strict=True):
-        clean = case.clean[mask].astype(np.float64)
-        error += float(np.sum(image[mask] - clean))
+    for image, case, mask in zip(images, cases, masks or [case.valid for case in cases], strict=True):
+        counted = mask & case.valid
+        clean = case.clean[counted].astype(np.float64)
+        error += float(np.sum(image[counted] - clean))
         signal += float(np.sum(clean - case.params["offset_adu"]))
     return error / signal if signal > 0.0 else None
 
@@ -137,8 +154,8 @@ def bias_uncertainty(cases: Sequence[Case]) -> float:
     """Standard deviation that quanta and read noise alone give the bias of an estimate without any of its own."""
     variance = signal = 0.0
     for case in cases:
-        p, pixels = case.params, case.clean.size
-        total = float(np.sum(case.clean, dtype=np.float64) - p["offset_adu"] * pixels)
+        p, pixels = case.params, int(case.valid.sum())
+        total = float(np.sum(case.clean[case.valid], dtype=np.float64) - p["offset_adu"] * pixels)
         variance += p["gain_adu_per_quantum"] * total + p["read_noise_adu"] ** 2 * pixels
         signal += total
     return variance**0.5 / signal
@@ -165,10 +182,10 @@ def figures(restorer: Restorer, cases: Sequence[Case], tick: Callable[[], None] 
         the restored images, bias_uncertainty, spheres, false_alarm_rate, and the settings of the filters.
     """
     restored = restored_images(restorer, cases, tick)
-    noisy, clean = [c.noisy for c in cases], [c.clean for c in cases]
-    gaussian = tuned_gaussian(noisy, clean)
+    noisy, clean, valid = [c.noisy for c in cases], [c.clean for c in cases], [c.valid for c in cases]
+    gaussian = tuned_gaussian(noisy, clean, valid)
     tick()
-    median = tuned_median(noisy, clean)
+    median = tuned_median(noisy, clean, valid)
     tick()
     table = {
         "noisy": measure(noisy, cases),
@@ -195,7 +212,7 @@ def measure(images: Sequence[np.ndarray], cases: Sequence[Case]) -> dict[str, An
     pairs = list(zip(images, cases, strict=True))
     return {
         "psnr_db": float(np.mean([psnr_db(image, case) for image, case in pairs])),
-        "ssim": float(np.mean([ssim(image, case) for image, case in pairs])),
+        "ssim": float(np.nanmean([ssim(image, case) for image, case in pairs])),
         "bias": bias(images, cases),
         "bias_in_part": bias(images, cases, [case.labels > 0 for case in cases]),
         "bias_in_spheres": bias(images, cases, [np.isin(case.labels, case.spheres) for case in cases]),

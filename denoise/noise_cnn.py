@@ -35,9 +35,9 @@ def network_options(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def loss(network: nn.Module, batch: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Tensor:
-    """Mean squared error of the predicted noise; 1 is what a network scores that predicts none.
+    """Mean squared error of the predicted noise over valid pixels; 1 is what a network scores that predicts none.
 
-    Pixels that are not valid have no error: they stay in sight of the network, but it is not asked what they were.
+    The others stay in sight of the network, but it is not asked what they were; 0 where no pixel is valid.
 
     Parameters
     ----------
@@ -50,7 +50,8 @@ def loss(network: nn.Module, batch: Mapping[str, Tensor], settings: Mapping[str,
     noisy, clean = batch["noisy"], batch["clean"]
     z, target = _domain(noisy, batch["a"], batch["b"], settings), _domain(clean, batch["a"], batch["b"], settings)
     valid = batch["valid"]
-    return functional.mse_loss(network(z) * valid, (z - target) * valid)
+    squares = functional.mse_loss(network(z) * valid, (z - target) * valid, reduction="sum")
+    return squares / valid.sum().clamp(min=1)
 
 
 def restore(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: Mapping[str, Any]) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import datagen
-from denoise.batches import batches, validation_batch
+from denoise.batches import asked, batches, validation_batch
 from denoise.checkpoint import check_new, versions, write_checkpoint
 from denoise.conditions import check_corpus, conditions_of, noise_scale_adu, train_views
 from denoise.machine import one_thread_each, pick_device
@@ -244,10 +244,10 @@ class Run:
 
         def differentiate(piece: dict[str, Tensor]) -> tuple[float, tuple[Tensor, ...], int]:
             loss = self.method.loss(self.network, piece, self.told)
-            return loss.item(), torch.autograd.grad(loss, self.weights), len(piece["noisy"])
+            return loss.item(), torch.autograd.grad(loss, self.weights), asked(piece)
 
         results = list(pool.map(differentiate, self.pieces(batch, parts)))
-        count = sum(size for _, _, size in results)
+        count = max(1, sum(size for _, _, size in results))
         loss = sum(value * size for value, _, size in results) / count
         if not math.isfinite(loss):
             raise ModelError(f"training diverged (loss is {loss} at step {self.step}) lower the learning rate")
@@ -269,10 +269,10 @@ class Run:
 
         def measure(piece: dict[str, Tensor]) -> tuple[float, int]:
             with torch.no_grad():
-                return self.method.loss(self.averaged, piece, self.told).item(), len(piece["noisy"])
+                return self.method.loss(self.averaged, piece, self.told).item(), asked(piece)
 
         results = list(pool.map(measure, self.pieces(batch, parts)))
-        return sum(value * size for value, size in results) / sum(size for _, size in results)
+        return sum(value * size for value, size in results) / max(1, sum(size for _, size in results))
 
     def pieces(self, batch: dict[str, Tensor], parts: int) -> list[dict[str, Tensor]]:
         cut = {name: each.to(self.device).chunk(parts) for name, each in batch.items()}

@@ -14,7 +14,7 @@ from denoise.detection import (
     score,
     threshold_at,
 )
-from denoise.evaluation import Case, bias, bias_uncertainty, by_dose, psnr_db, table
+from denoise.evaluation import Case, bias, bias_uncertainty, by_dose, psnr_db, ssim, table
 
 PARAMS = {
     "offset_adu": 100.0,
@@ -153,3 +153,48 @@ def test_table_says_when_there_is_nothing_to_find() -> None:
     group = {**dict.fromkeys(("noisy", "gaussian", "median", "restored"), kinds), "images": 3, "spheres": 0}
     group |= {"gain_over_noisy_db": 1.0, "gain_over_classical_db": 0.5, "bias_uncertainty": 1e-4}
     assert table({"30 to 50": group}).splitlines()[1].endswith("-")
+
+
+def test_pixels_that_are_not_valid_count_in_no_figure() -> None:
+    """Whatever they read; and the figures of the others are those of the picture cut there."""
+    random = np.random.default_rng(1)
+    clean = np.full((40, 60), 700.0) + random.normal(0, 30, (40, 60))
+    noisy = clean + random.normal(0, 20, clean.shape)
+    valid = np.ones(clean.shape, bool)
+    valid[:, 40:] = False
+    wild = np.where(valid, noisy, 60000.0)
+    kept, cut = case(clean, wild), case(clean[:, :40], noisy[:, :40])
+    kept = Case(kept.noisy, kept.clean, kept.labels, kept.params, kept.bodies, valid)
+    other = np.where(valid, noisy, -5.0).astype(np.float32)
+    assert psnr_db(kept.noisy, kept) == pytest.approx(psnr_db(cut.noisy, cut), abs=1e-9)
+    assert bias([kept.noisy], [kept]) == pytest.approx(bias([cut.noisy], [cut]) or 0, rel=1e-9)
+    assert bias_uncertainty([kept]) == pytest.approx(bias_uncertainty([cut]), rel=1e-9)
+    assert ssim(other, kept) == ssim(kept.noisy, kept) and 0.0 < ssim(other, kept) < 1.0
+    # away from the seam, where windows see no other pixel, it is that of the picture cut there
+    assert ssim(other, kept) == pytest.approx(ssim(cut.noisy, cut), abs=0.05)
+    for tuned in (tuned_gaussian, tuned_median):
+        found = tuned([cut.noisy], [cut.clean])
+        # a wild pixel may still reach its neighbours through a filter, but is not asked for itself
+        assert tuned([other], [kept.clean], [valid]).setting <= found.setting
+
+
+def test_a_loss_is_the_mean_over_valid_pixels() -> None:
+    import torch
+
+    from denoise.batches import asked
+    from denoise.noise_cnn import loss
+
+    generator = torch.Generator().manual_seed(0)
+    clean = 500 + 50 * torch.rand((4, 1, 8, 8), generator=generator)
+    noisy, one = clean + torch.randn(clean.shape, generator=generator), torch.ones(4, 1, 1, 1)
+    batch = {"noisy": noisy, "clean": clean, "valid": torch.ones(clean.shape, dtype=torch.bool), "a": one, "b": one}
+    half = {**batch, "valid": batch["valid"].clone()}
+    half["valid"][2:] = False
+    first = {name: each[:2] for name, each in batch.items()}
+    told = {"domain": "vst"}
+    assert asked(half) == asked(first) == 128
+    assert loss(lambda z: 0 * z, half, told).item() == pytest.approx(
+        loss(lambda z: 0 * z, first, told).item(), rel=1e-6
+    )
+    none = {**batch, "valid": torch.zeros_like(batch["valid"])}
+    assert loss(lambda z: 0 * z, none, told).item() == 0.0

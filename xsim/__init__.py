@@ -18,12 +18,15 @@ from xsim.errors import (
     VolumeError,
     XsimError,
 )
+from xsim.foreign_body import place_bodies
 from xsim.image_io import check_folder, read_tiff, write_tiff, write_whole
+from xsim.insertion import Insertion, insert
 from xsim.material import attenuation
-from xsim.paired import check_pair, expose_paired
+from xsim.paired import expose_paired, paired_scene
 from xsim.projector import path_lengths
 from xsim.quadrature import Quadrature
 from xsim.radiograph import Exposure, Radiograph, expose, simulate
+from xsim.real_image import Background
 from xsim.resources import VERSION
 from xsim.scene import Scene
 from xsim.scene_file import load_scene, phantom_names, phantom_path, scene_from_dict
@@ -34,9 +37,11 @@ __version__ = VERSION
 
 __all__ = [
     "BackendError",
+    "Background",
     "CommandParser",
     "CorpusError",
     "Exposure",
+    "Insertion",
     "MaterialError",
     "MeasurementError",
     "MeshError",
@@ -53,14 +58,16 @@ __all__ = [
     "attenuation",
     "available_cores",
     "check_folder",
-    "check_pair",
     "cuda_devices",
     "expose",
     "expose_paired",
+    "insert",
     "load_scene",
+    "paired_scene",
     "path_lengths",
     "phantom_names",
     "phantom_path",
+    "place_bodies",
     "read_camera_file",
     "read_tiff",
     "run_command",

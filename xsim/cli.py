@@ -17,6 +17,7 @@ from xsim.characterize_cli import add_characterize_command
 from xsim.command import CommandParser, run_command
 from xsim.detectors_cli import add_detectors
 from xsim.errors import OutputError, SceneError
+from xsim.insert_cli import add_insert_command
 from xsim.material_table import DEFAULT_KEV, describe_material, list_materials, parse_material
 from xsim.measure_cli import add_measure_commands
 from xsim.radiograph import Radiograph, expose
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_scene_commands(commands.add_parser("scene", help="scene files from elsewhere"))
     add_measure_commands(commands.add_parser("measure", help="signal, noise, resolution and efficiency of images"))
     add_characterize_command(commands.add_parser("characterize", help="a camera's numbers from darks and flats"))
+    add_insert_command(commands.add_parser("insert", help="simulated bodies into real images"))
     add_materials_command(commands)
     add_detectors(commands.add_parser("detectors", help="the named cameras: list, compare, show"))
     add = commands.add_parser("demo", help="simulate the shipped phantoms", epilog="example: xsim demo -o demo-out")

@@ -18,16 +18,53 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
+from xsim.camera_file import overridden
+from xsim.detector import Detector
 from xsim.errors import SceneError
 from xsim.quadrature import Quadrature
 from xsim.radiograph import PAIR, SAME_QUANTA, Exposure, expose_at
 from xsim.scene import Scene
+from xsim.schema import first_problem
 from xsim.scintillator import draw_light, shine
 
-__all__ = ["check_pair", "expose_paired"]
+__all__ = ["check_pair", "expose_paired", "paired_scene"]
 
+OWN = {"preset", "second_layer"}  # of the first camera alone
 SAME = ("kind", "response", "rows", "columns", "pitch_mm")
+OTHER_PAIR = 1 << 61  # bit that tells the second camera's serial number from the first's
+
+
+def paired_scene(scene: Scene, fields: Mapping[str, Any], same_quanta: bool = False) -> Scene:
+    """The scene seen by another camera of the same pixel grid.
+
+    Parameters
+    ----------
+    scene : Scene
+    fields : mapping
+        Of ``[detector]``, in place of those that its camera has; a table replaces the same fields of a table. With a
+        ``preset`` its camera has the grid alone of the scene's.
+    same_quanta : bool
+        Whether it shall be fit for ``expose_paired(..., same_quanta=True)``.
+
+    Raises
+    ------
+    SceneError
+        The fields make no camera, or not one that sees the same. One line.
+    """
+    held = set(SAME) | ({"correction"} if "preset" in fields else set(Detector.model_fields) - OWN)
+    known = scene.detector.model_dump(include=held, exclude_none=True)
+    try:
+        camera = Detector.model_validate(overridden(known, dict(fields)), context={"directory": scene.directory})
+    except ValidationError as error:
+        raise SceneError(f"pair: {first_problem(error)}") from None
+    if camera.sensor.serial == scene.detector.sensor.serial:
+        own = camera.sensor.model_copy(update={"serial": camera.sensor.serial ^ OTHER_PAIR})
+        camera = camera.model_copy(update={"sensor": own})
+    other = scene.model_copy(update={"detector": camera, "second_exposure": None})
+    check_pair(scene, other, same_quanta)
+    return other
 
 
 def check_pair(first: Scene, other: Scene, same_quanta: bool) -> None:
@@ -42,9 +79,12 @@ def check_pair(first: Scene, other: Scene, same_quanta: bool) -> None:
     Raises
     ------
     SceneError
-        Their pixels differ, or the second screen does not absorb every quantum that the first does.
+        The second takes two images, their pixels differ, or its screen does not absorb every quantum that the first
+        one does.
     """
     one, two = first.detector, other.detector
+    if two.second_layer is not None:
+        raise SceneError("the pair's camera has a second_layer (a pair is one other image) use one layer")
     for name in SAME:
         if getattr(one, name) != getattr(two, name):
             raise SceneError(f"the cameras of a pair differ in {name} (they share a pixel grid) leave it out")
@@ -73,7 +113,7 @@ def expose_paired(
     ----------
     first : Exposure
     other : Scene
-        The scene of the first with another detector of the same pixel grid.
+        From `paired_scene`.
     same_quanta : bool
         Whether the quanta that the first screen absorbs are absorbed by the second one as well: the noise of both is
         correlated as that of one exposure. Else the second image is another exposure, its noise independent.

@@ -1,0 +1,250 @@
+"""The ``insert`` command: bodies into real images."""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from xsim.errors import MeasurementError, SceneError
+from xsim.frames import read_frames, read_image, region
+from xsim.insert_files import FileInsertion, image_files, targets_of
+from xsim.real_image import Background
+from xsim.scene import Scene
+from xsim.scene_file import load_scene, scene_from_dict
+
+__all__ = ["add_insert_command"]
+
+KINDS = ("sphere", "cylinder", "wire", "box", "shard")
+MESHES = (".stl", ".obj", ".ply", ".3mf", ".off", ".glb")
+EXAMPLE = """\
+The station is a scene file, or a camera with its tube and distances, or what the image's own file tells (xsim's do).
+
+examples:
+  xsim insert real.tif --scene station.toml --background PMMA --body sphere --material 316L --diameter_mm 0.8 -o out
+  xsim insert images/ --detector camera.toml --voltage_kv 80 --filter Al:2 --sod_mm 600 --sdd_mm 900 \\
+      --state flat_field_corrected --background PMMA --open_beam_percent 99.5 \\
+      --body wire --material Cu --diameter_mm 0.3 --length_mm 8 --count 3 -o out
+"""
+
+
+def both(name: str) -> list[str]:
+    """An option with dashes, and as scene files write it."""
+    return list(dict.fromkeys([f"--{name.replace('_', '-')}", f"--{name}"]))
+
+
+def add_insert_command(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``xsim insert``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = "Puts simulated bodies into real images: blurred transmission, noise made right, labels."
+    parser.epilog = EXAMPLE
+    parser.add_argument("inputs", type=Path, nargs="+", metavar="IMAGE_OR_FOLDER", help="TIFF (also stacks) or npy")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
+    add_body_options(parser.add_argument_group("bodies"))
+    add_station_options(parser.add_argument_group("station"))
+    add_background_options(parser.add_argument_group("background"))
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default 0)")
+    parser.add_argument("--backend", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.set_defaults(run=run_insert)
+
+
+def add_body_options(group: Any) -> None:
+    group.add_argument("--body", metavar="KIND", help=f"{', '.join(KINDS)}, or a mesh file")
+    group.add_argument("--material", help="a name as in scene files")
+    group.add_argument(*both("diameter_mm"), type=float, help="of a sphere, cylinder or wire")
+    group.add_argument(*both("length_mm"), type=float, help="of a cylinder or wire")
+    group.add_argument(*both("size_mm"), type=float, nargs=3, metavar=("X", "Y", "Z"), help="of a box or shard")
+    group.add_argument(*both("mesh_unit"), help="um, mm, cm, m or in: of a mesh file")
+    group.add_argument(*both("rotation_deg"), nargs="+", metavar="X Y Z", help='about x, y, z; or "random"')
+    group.add_argument("--at", action="append", metavar="ROW,COLUMN", help="where, repeatable (default: drawn)")
+    group.add_argument("--count", type=int, help="so many at random places (default 1)")
+    group.add_argument(*both("depth_mm"), type=float, default=0.0, help="along z from the object's plane (default 0)")
+    group.add_argument("--region", metavar="r0:r1,c0:c1", help="rows and columns that places are drawn from")
+    group.add_argument("--bodies", type=Path, metavar="FILE", help="instead: a TOML file with [[body]] tables")
+
+
+def add_station_options(group: Any) -> None:
+    group.add_argument("--scene", help="scene file of the station; its bodies are not looked at")
+    group.add_argument("--detector", help="instead: a camera, by name or file (.toml), with what follows")
+    group.add_argument(*both("voltage_kv"), type=float, help="of the tube")
+    group.add_argument("--filter", action="append", default=[], metavar="MATERIAL:MM", help="repeatable")
+    group.add_argument(*both("sod_mm"), type=float, help="source to object")
+    group.add_argument(*both("sdd_mm"), type=float, help="source to detector")
+    group.add_argument("--state", choices=("raw", "offset_corrected", "flat_field_corrected"), help="of the images")
+    group.add_argument("--frames", type=int, help="exposures that an image is the mean of")
+
+
+def add_background_options(group: Any) -> None:
+    group.add_argument("--background", metavar="MATERIAL", help="what is in the beam already (default: nothing)")
+    group.add_argument("--add", action="store_true", help="bodies come on top of it and displace none of it")
+    group.add_argument(*both("open_beam_adu"), type=float, help="grey value of the open beam in the middle")
+    group.add_argument(*both("open_beam_percent"), type=float, help="or the percentile of each image that shows it")
+    group.add_argument("--flat", type=Path, help="or frames of it, in the images' state")
+    group.add_argument("--dark", type=Path, help="frames without radiation, in the images' state")
+    group.add_argument(*both("black_adu"), type=float, help="grey value of no light (default: the camera's)")
+
+
+def run_insert(options: argparse.Namespace) -> None:
+    """Insert into every file and say what came of it."""
+    files = image_files(options.inputs)
+    bodies, background = bodies_of(options), background_of(options)
+    chosen = region(options.region) if options.region else None
+    jobs = [FileInsertion(f, t, options.seed) for f, t in zip(files, targets_of(files, options.output), strict=True)]
+    for job in tqdm(jobs, unit="image", disable=len(jobs) < 2):
+        found = job.run(station_of(options, job.file), bodies, background, chosen, options.backend)
+        rows = [row for row in found.instances if row["pixels"]]
+        told = ", ".join(
+            f"{row['class']} at {row['row']:.0f},{row['column']:.0f} (contrast {100 * (row['contrast'] or 0.0):.3g} %, "
+            f"CNR {row['contrast_to_noise'] or 0.0:.3g})" for row in rows[:4]
+        )  # fmt: skip
+        more = f" and {len(rows) - 4} more" if len(rows) > 4 else ""
+        tqdm.write(f"{job.targets[0]}: {told or 'no body seen'}{more}")
+
+
+def background_of(options: argparse.Namespace) -> Background:
+    """What the options say of the background."""
+    frames = {name: read_frames([path]).pixels if path else None for name, path in
+              (("flat", options.flat), ("dark", options.dark))}  # fmt: skip
+    told = options.open_beam_adu, options.open_beam_percent, options.flat
+    if options.detector and options.background and all(way is None for way in told):
+        raise MeasurementError(
+            "the open beam's level is not known (a camera alone tells no exposure) give --open-beam-percent, "
+            "--open-beam-adu, --flat, or --scene"
+        )
+    return Background(
+        options.background, not options.add, options.open_beam_adu, options.open_beam_percent, **frames,
+        black_adu=options.black_adu,
+    )  # fmt: skip
+
+
+def bodies_of(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """[[body]] tables of the options or of a file."""
+    if options.bodies is not None:
+        if options.body or options.at or options.count:
+            raise SceneError("both --bodies and a body by options given (the file has places too) keep one")
+        return bodies_in(options.bodies)
+    if options.body is None or options.material is None:
+        raise SceneError("no body told (a shape and a material are needed) give --body and --material, or --bodies")
+    places = [place(text) for text in options.at or ()]
+    if places and options.count:
+        raise SceneError(f"both --at and --count {options.count} given (places are told or drawn) keep one")
+    if options.count is not None and options.count < 1:
+        raise SceneError(f"--count {options.count} (1 or more bodies) ask for one at least")
+    table = body_table(options)
+    return [{**table, "at": at} for at in places] or [dict(table) for _ in range(options.count or 1)]
+
+
+def bodies_in(file: Path) -> list[dict[str, Any]]:
+    """[[body]] tables of a file; mesh paths are relative to it."""
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8")).get("body", [])
+    except OSError as error:
+        raise SceneError(f"{file} not read ({error.strerror or error}) check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SceneError(f"{file} is no TOML ({error}) mend that place") from error
+    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
+        raise SceneError(f"{file} has no [[body]] (there is nothing to insert) add one")
+    for table in tables:
+        for key in ("mesh", "volume"):
+            if isinstance(table.get(key), str):
+                table[key] = str((file.parent / table[key]).resolve())
+    return tables
+
+
+def place(text: str) -> list[float]:
+    """Row and column of a text."""
+    try:
+        row, column = (float(part) for part in text.split(","))
+    except ValueError:
+        raise SceneError(f"--at {text!r} not understood (a row and a column) write it like 120,340") from None
+    return [row, column]
+
+
+def body_table(options: argparse.Namespace) -> dict[str, Any]:
+    """The [[body]] table of a kind with its sizes."""
+    kind, table = options.body, {"material": options.material, "depth_mm": options.depth_mm, "class": options.body}
+    turn: Any = None
+    if kind == "sphere":
+        table |= {"shape": "sphere", "radius_mm": 0.5 * wanted(options, "diameter_mm")}
+    elif kind in ("cylinder", "wire"):
+        size = {"radius_mm": 0.5 * wanted(options, "diameter_mm"), "height_mm": wanted(options, "length_mm")}
+        table |= {"shape": "cylinder", **size}
+        turn = (0.0, 90.0, 0.0) if kind == "wire" else None  # across the beam, along the rows
+    elif kind in ("box", "shard"):
+        table |= {"shape": "box", "size_mm": wanted(options, "size_mm")}
+        turn = "random" if kind == "shard" else None
+    elif Path(kind).suffix.lower() in MESHES:
+        unit = {"mesh_unit": options.mesh_unit} if options.mesh_unit else {}
+        table |= {"mesh": str(Path(kind).resolve()), "class": Path(kind).stem, **unit}
+    else:
+        raise SceneError(f"--body {kind!r} is no shape ({', '.join(KINDS)}, or a mesh file) use one; others: --bodies")
+    told = turn_of(options.rotation_deg) if options.rotation_deg else turn
+    return table if told is None else {**table, "rotation_deg": told}
+
+
+def wanted(options: argparse.Namespace, name: str) -> Any:
+    """A size that a kind needs."""
+    value = getattr(options, name)
+    if value is None:
+        raise SceneError(f"--{name.replace('_', '-')} is missing (a {options.body} has one) give it")
+    return value
+
+
+def turn_of(words: list[str]) -> Any:
+    """Three angles, or "random"."""
+    if words == ["random"]:
+        return "random"
+    try:
+        x, y, z = (float(word) for word in words)
+    except ValueError:
+        raise SceneError(f'--rotation-deg {" ".join(words)} (three angles, or "random") write 0 90 0') from None
+    return x, y, z
+
+
+def station_of(options: argparse.Namespace, file: Path) -> Scene:
+    """The station that an image was taken at: of a scene file, of options, or of the image's own metadata."""
+    if options.scene and options.detector:
+        raise SceneError("both --scene and --detector given (an image has one station) keep one")
+    changes = {k: v for k, v in (("state", options.state), ("frames", options.frames)) if v is not None}
+    if options.detector:
+        return station_of_camera(options, file, changes)
+    if options.scene:
+        station = load_scene(options.scene)
+    else:
+        told = read_image(file)[1].get("scene")
+        if not isinstance(told, dict):
+            raise SceneError(f"the station of {file} is not known (the file tells none) give --scene or --detector")
+        station = scene_from_dict({k: v for k, v in told.items() if k not in ("body", "defect")})
+    if not changes:
+        return station
+    told = station.model_dump(exclude_none=True, exclude={"body", "defect"})
+    return scene_from_dict({**told, "acquisition": {**told["acquisition"], **changes}}, station.directory)
+
+
+def station_of_camera(options: argparse.Namespace, file: Path, changes: dict[str, Any]) -> Scene:
+    """A camera behind a tube, of the image's size."""
+    for name in ("voltage_kv", "sod_mm", "sdd_mm"):
+        if getattr(options, name) is None:
+            raise SceneError(
+                f"--{name.replace('_', '-')} is missing (a camera alone is no station) give it, or --scene"
+            )
+    rows, columns = np.shape(read_image(file)[0])[-2:]
+    return scene_from_dict({
+        "source": {"voltage_kv": options.voltage_kv, "current_ma": 1.0, "filters": [sheet(t) for t in options.filter]},
+        "geometry": {"sod_mm": options.sod_mm, "sdd_mm": options.sdd_mm},
+        "acquisition": {"target_gv": 0.7, "subpixels": 4, **changes},
+        "detector": {"preset": options.detector, "rows": rows, "columns": columns},
+    })  # fmt: skip
+
+
+def sheet(text: str) -> dict[str, Any]:
+    """Material and thickness of a filter."""
+    name, _, thickness = text.rpartition(":")
+    try:
+        return {"material": name, "thickness_mm": float(thickness)}
+    except ValueError:
+        raise SceneError(f"--filter {text!r} not understood (material and thickness) write it like Al:2") from None
