@@ -119,7 +119,7 @@ class _Cluster:
             if not losses or damage(self.job.out, record) is None:
                 return record
             reason = "two workers had it"
-        except (KilledWorker, CancelledError) as error:
+        except (KilledWorker, CancelledError, StoppedError) as error:
             reason = type(error).__name__
         except XsimError:
             raise

@@ -1,6 +1,7 @@
 """Drivers of a corpus: the same bytes from processes, pieces and clusters; plans that do not grow; what is told."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ import sys
 import termios
 import threading
 import time
+import types
+from concurrent.futures import Future, ProcessPoolExecutor
 
 import pytest
 from dask_cluster import LoopbackCluster
@@ -18,6 +21,7 @@ import datagen
 import xsim
 from datagen.cli import main
 from datagen.corpus_file import load_corpus
+from datagen.job import Job
 from datagen.layout import Layout
 from datagen.place import FolderPlace
 from datagen.pool import start_worker
@@ -60,6 +64,7 @@ def test_same_bytes_from_tasks_in_any_order(whole, tmp_path, capsys):
     assert hashes(out) == expected
 
 
+@pytest.mark.slow
 def test_tasks_at_the_same_time(whole, tmp_path):
     """As a job array starts them: both make the store or find it, neither writes the other's shards."""
     corpus, expected = whole
@@ -112,17 +117,18 @@ def test_tasks_share_out_all_shards(tmp_path, shards, tasks):
     assert max(lengths) - min(lengths) <= 1
 
 
-def test_each_process_sees_its_own_gpu(monkeypatch, tmp_path):
+@pytest.mark.slow
+def test_each_process_sees_its_own_gpu():
     """More processes than GPUs share them evenly; what the job itself was given is kept to."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
     context = multiprocessing.get_context("spawn")
     shared = (None, ("GPU-3f", "5"), context.Value("q", 0), context.RawValue("b", 0), context.RawArray("q", 3))
     with ProcessPoolExecutor(3, context, initializer=start_worker, initargs=shared) as pool:
         gate = [pool.submit(_device) for _ in range(3)]
         seen = dict(each.result() for each in gate)
     assert sorted(seen.values()) in (["5", "GPU-3f", "GPU-3f"], ["5", "GPU-3f"])
+
+
+def test_no_gpu_is_told_before_anything_is_written(monkeypatch, tmp_path):
     monkeypatch.setattr(xsim.backend.importlib.util, "find_spec", lambda name: None)
     assert xsim.cuda_devices() == []
     with pytest.raises(xsim.BackendError, match="no CUDA device"):
@@ -141,8 +147,6 @@ def _device():
 )
 def test_names_of_the_gpus(monkeypatch, visible, count, names):
     """A stand-in for cupy counts devices: a child that takes one of these names sees that device alone."""
-    import types
-
     runtime = types.SimpleNamespace(getDeviceCount=lambda: count, CUDARuntimeError=RuntimeError)
     cupy = types.ModuleType("cupy")
     cupy.cuda = types.SimpleNamespace(runtime=runtime)
@@ -153,6 +157,16 @@ def test_names_of_the_gpus(monkeypatch, visible, count, names):
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert xsim.cuda_devices() == names
+
+
+@pytest.mark.cuda
+def test_same_bytes_from_processes_on_gpus(tmp_path):
+    """One process and two, which share the GPUs there are."""
+    corpus = tiny_corpus(tmp_path)
+    for workers in (1, 2):
+        out = tmp_path / f"{workers}.zarr"
+        assert datagen.generate(corpus, out, workers=workers, backend="cuda", progress=False).written == SHARDS
+    assert hashes(tmp_path / "1.zarr") == hashes(tmp_path / "2.zarr")
 
 
 @pytest.mark.parametrize("more", [{"task": (0, 2)}, {"scheduler": "tcp://127.0.0.1:9"}])
@@ -232,6 +246,29 @@ def test_a_cluster_that_loses_all_workers_and_a_driver_that_is_killed(tmp_path, 
     assert committed(out) == list(range(200))
 
 
+def test_a_shard_that_kills_its_workers_ends_the_job():
+    """It is submitted four times, each under a key of its own, and then named."""
+    from distributed import KilledWorker
+
+    from datagen.cluster import MOST_LOSSES, _Cluster
+
+    keys = []
+
+    class Deadly:
+        def submit(self, *_, key, **__):
+            keys.append(key)
+            future = Future()
+            future.set_exception(KilledWorker(key, None, 0))
+            return future
+
+    cluster = _Cluster(Deadly(), "tcp://a:1", Job(None, "out.zarr", "cpu"))
+    cluster.submit(17)
+    assert [cluster.finished() for _ in range(MOST_LOSSES)] == [None] * MOST_LOSSES
+    with pytest.raises(xsim.CorpusError, match=r"shard 17 lost its worker 4 times .* run it again"):
+        cluster.finished()
+    assert len(set(keys)) == len(keys) == 1 + MOST_LOSSES and not cluster.running
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -245,6 +282,15 @@ def test_wrong_arguments(tmp_path, capsys, arguments, words):
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and words in said
     assert not (tmp_path / "out.zarr").exists()
+
+
+def test_the_memory_of_one_process_is_no_place_for_many(tmp_path):
+    with pytest.raises(xsim.CorpusError, match="in the memory of this process"):
+        datagen.generate(tiny_corpus(tmp_path), "memory://many", workers=2, progress=False)
+    corpus = tiny_corpus(tmp_path, scenes=8)
+    assert datagen.generate(corpus, "memory://one", progress=False, task=(0, 2)).written == 2
+    summary = datagen.generate(corpus, "memory://one", progress=False)  # records are asked for ahead
+    assert (summary.written, summary.kept) == (2, 2)
 
 
 def test_without_dask_one_line_says_what_to_install(tmp_path, monkeypatch, capsys):

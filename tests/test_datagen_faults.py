@@ -177,6 +177,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.mark.slow
 def test_disk_full_by_a_small_file_system(whole, small_disk):
     """What fits stays, the first shard that does not is the error; with more room the rerun completes."""
     corpus, _, expected = whole
@@ -209,7 +210,7 @@ def test_a_target_that_is_read_only(half, whole):
     completes(corpus, out, whole[2])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_signal_ends_the_job_in_order(tmp_path, workers, number):
     """Sent to all processes of the job, as a terminal and a batch system do."""
