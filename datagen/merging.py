@@ -12,12 +12,12 @@ from tqdm import tqdm
 from datagen.cards import CROISSANT, README, update_cards
 from datagen.commit import SEAL as RECORD_SEAL
 from datagen.commit import commit_key, commit_numbers, damage, read_commit
-from datagen.driver import DECISIVE
 from datagen.lock import locked
 from datagen.place import FolderPlace, Place, Where, open_place
 from datagen.root import COPIES, MARK, ROOT, SEAL, DamagedError, read_checked, read_root, state_of
 from datagen.seal import digest_of, read_group, render, seal
 from datagen.store import render_copies, write_descriptions
+from datagen.worklist import DECISIVE
 from xsim import CorpusError, OutputError
 
 __all__ = ["Merged", "merge"]
