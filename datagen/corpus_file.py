@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import xsim
+from datagen.background import RealImages, read_background, with_state
 from datagen.body_rule import BodyRule, read_bodies
 from datagen.content_hash import content_hash
 from datagen.detector_format import Format, detector_formats
@@ -25,7 +26,7 @@ __all__ = ["CorpusFile", "load_corpus"]
 
 PHANTOM = "phantom:"
 MOST_BODIES = 65535  # labels are 16 bits
-OWN_TABLES = ("corpus", "body", "detector", "family")
+OWN_TABLES = ("corpus", "background", "body", "detector", "family")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class CorpusFile:
         Parsed [source], [geometry], [acquisition] and further scene tables.
     bodies : tuple of BodyRule
     families : tuple of FamilyRule
+    background : RealImages or None
+        What bodies are put into, where it is not simulated.
         Scene families; a scene is of one of them, its bodies come before those of ``bodies``.
     document : dict
         The file as read, distributions unparsed.
@@ -59,6 +62,7 @@ class CorpusFile:
     directory: Path
     sha256: str
     families: tuple[FamilyRule, ...] = ()
+    background: RealImages | None = None
 
     @cached_property
     def greatest_instances(self) -> int:
@@ -103,12 +107,14 @@ def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
     header = read_header(document)
     if "defect" in document:
         raise CorpusError("a corpus has no [[defect]] (its bodies are placed by rules) write a [[body]] with inside")
-    tables = {key: parse(value, key) for key, value in document.items() if key not in OWN_TABLES}
+    told = with_state(document)
+    tables = {key: parse(value, key) for key, value in told.items() if key not in OWN_TABLES}
     families = read_families(document.get("family"), directory)
     bodies = read_bodies(document.get("body", []), family_kinds(families))
     formats = detector_formats(document.get("detector"), tables, directory)
     sha256 = content_hash(document, directory)
-    corpus = CorpusFile(header, formats, tables, bodies, document, directory, sha256, families)
+    background = read_background(document, directory, header, formats, bodies)
+    corpus = CorpusFile(header, formats, tables, bodies, document, directory, sha256, families, background)
     if corpus.greatest_instances > MOST_BODIES:
         raise CorpusError(
             f"a scene may get {corpus.greatest_instances} bodies (labels go to {MOST_BODIES}) lower count"

@@ -130,6 +130,8 @@ def _tile(corpus: CorpusFile, scene: int, what: str, backend: str) -> Tile:
         bodies = int(sample.images["labels"].max())
         third.append(f"{int(drawn['bodies'])} bodies, labels to {bodies}")
         return Tile(scene, _lines(first, second, third), None, sample.images["labels"], drawn=drawn, notes=notes)
+    if what not in sample.images and what == "clean":
+        raise CorpusError("cannot show 'clean' (real images without clean_images have none) show noisy")
     image = sample.images["clean" if what == "clean" else "noisy"]
     picture, low, high = windowed(image, drawn.get("offset_adu", 0.0))
     third.append(f"{low:.0f} to {high:.0f} ADU, log")

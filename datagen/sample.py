@@ -12,7 +12,8 @@ import numpy as np
 import xsim
 from datagen.corpus_file import CorpusFile
 from datagen.header import SPLITS
-from datagen.images import SceneExposure, Taken
+from datagen.images import Taken
+from datagen.inserted import expose_scene
 from datagen.instances import instance_rows
 from datagen.layout import Layout
 from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of, unmakeable
@@ -89,7 +90,7 @@ def simulate_scene(
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                exposure, taken = SceneExposure(Layout(corpus), drawn, backend, beams or {}), []
+                exposure, taken = expose_scene(Layout(corpus), drawn, backend, beams or {}), []
                 for frame in frames:
                     taken.append(exposure.take(noise_seed(corpus, index), frame))
                     tick()
@@ -119,6 +120,8 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, taken: Taken) -> Sample:
         "bodies": len(drawn.groups),
         "voltage_kv": drawn.mapping.get("source", {}).get("voltage_kv"),
     }
+    if corpus.background is not None:
+        own["image"] = corpus.background.place(drawn.index)
     if scene.second_exposure is not None:
         own["voltage_kv_second"] = scene.second_exposure.source(scene.source).voltage_kv
     if told := image.metadata.get("energies"):

@@ -43,8 +43,6 @@ def place_bodies(
         A table that is none, or no room.
 
     """
-    if not bodies:
-        raise SceneError("no body given (there is nothing to insert) give one")
     words, view, taken = np.random.Philox(key=[seed, len(bodies)]), station.view, []
     bare = station.model_dump(exclude_none=True, exclude={"body", "defect", "second_exposure"})
     bare["detector"].pop("second_layer", None)
