@@ -317,3 +317,18 @@ def test_what_cannot_be_is_said() -> None:
         insert(np.full((64, 64), np.nan), scene, case.tables)
     with pytest.warns(UserWarning, match="brighter than the open beam"):
         insert(image * 40, scene, case.tables, case.background)
+
+
+@pytest.mark.parametrize("shift, limit", [(1.0, 0.006), (0.2, 0.03)], ids=["beside the edge", "on the edge"])
+def test_mean_at_an_edge_of_the_background(shift: float, limit: float) -> None:
+    """A steel sphere 1 mm inside a plate of 20 mm aluminium, and on its edge, where the level is that of both sides."""
+    case = Case(side=72)
+    station = case.scene().model_dump(exclude_none=True)
+    plate = {"shape": "box", "size_mm": [200.0, 200.0, 20.0], "material": "Al", "position_mm": [100.0, 0.0, 0.0]}
+    ball = {**BODIES["steel 0.8 mm"], "position_mm": [shift, 0.05, 0.0], "priority": 1}
+    empty, full = (
+        expose(scene_from_dict({**station, "body": bodies}), "cpu").record(1) for bodies in ([plate], [plate, ball])
+    )
+    found = insert(empty.noisy.astype(np.uint16), case.scene(), [ball], Background("Al"))
+    signal = full.expected - found.black_adu
+    assert np.abs((found.clean(empty.expected) - full.expected) / signal).max() < limit

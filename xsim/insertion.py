@@ -205,7 +205,7 @@ def prepare(
     elif window[0] >= window[1] or window[2] >= window[3]:
         raise SceneError("no body is seen in the image (all are beside it) move them")
     wide = window[0] - above, window[1] + above, window[2] - beside, window[3] + beside
-    light, weight, thickness = real.quanta_in(wide)
+    light, weight, thickness = real.quanta_in(wide, backend)
     passed, labels = passage(scene, real.hardening, wide, thickness, background.is_replaced, backend)
     part = slice(*window[:2]), slice(*window[2:])
     thinning = thin(light, weight, passed, real.pixels.within(part), real.signal_adu[part], spread, backend)
