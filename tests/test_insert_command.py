@@ -159,7 +159,8 @@ FAULTS = {
     "{i} --scene {s} {b} --open_beam_percent 300": "percentile",
     "{i} {i} --scene {s} {b}": "two files are called",
     "{e} --scene {s} {b}": "holds no images",
-    "{i} --scene {s} --bodies {s}": "has no [[body]]",
+    "{i} --scene {s} --bodies {s}": "has [acquisition]",
+    "{i} --scene {s} --bodies {n}": "has no [[body]]",
     "{i} --scene {s} {b} --filter Al --detector generic-gos-200um": "keep one",
     "{i} --scene {s} {b} --region 3:1,0:4": "is empty",
 }
@@ -171,6 +172,8 @@ def test_faults_are_one_line_and_write_nothing(
 ) -> None:
     (tmp_path / "empty").mkdir()
     names = {"i": folder / "bare/part-0.tif", "s": folder / "station.toml", "b": STEEL, "e": tmp_path / "empty"}
+    (tmp_path / "none.toml").write_text("")
+    names["n"] = tmp_path / "none.toml"
     assert insert(f"{words.format(**names)} -o {tmp_path}/out") == 2
     told = capsys.readouterr().err.strip()
     assert FAULTS[words] in told

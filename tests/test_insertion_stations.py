@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import cpu_levels
 from inserted import BODIES, PLACE, Case
 
 from xsim import Background, attenuation, expose, insert, scene_from_dict
@@ -63,6 +69,42 @@ def test_a_body_on_top_displaces_nothing() -> None:
     glass, pmma = (float(attenuation(name, 60.0)) for name in ("glass", "PMMA"))
     assert inside.transmission[32, 32] == pytest.approx(np.exp(-2.0 * (glass - pmma)), rel=1e-3)
     assert on_top.transmission[32, 32] == pytest.approx(np.exp(-2.0 * glass), rel=1e-3)
+
+
+@pytest.mark.parametrize("at", [(2, 60), (40, 71)], ids=["above", "right"])
+def test_a_body_over_the_edge_of_the_image(at: tuple[int, int]) -> None:
+    """Half of it is seen; the transmission of the scene with it, to 0.5 % of the open beam."""
+    case = Case(body="glass 3 mm", side=72)
+    image = case.exposures()[0].record(1).noisy.astype(np.uint16)
+    found = insert(image, case.scene(), [{**BODIES["glass 3 mm"], "at": at}], case.background)
+    place = [found.instances[0][f"{axis}_mm"] for axis in "xyz"]
+    ball = {**BODIES["glass 3 mm"], "position_mm": place, "priority": 1}
+    empty, full = expose(case.scene(), "cpu"), expose(case.scene(ball), "cpu")
+    assert np.abs(found.transmission - full.mean_light / empty.mean_light).max() < 0.005
+    rows, columns = np.nonzero(found.labels)
+    assert rows.min() == 0 or columns.max() == 71
+    assert found.instances[0]["row"] == pytest.approx(at[0], abs=0.01)
+
+
+def digest() -> str:
+    """Hash of the image, labels and table of an insertion."""
+    case = Case("cascade", body="glass 3 mm", side=72)
+    image = case.exposures()[0].record(1).noisy.astype(np.uint16)
+    table = {**BODIES["glass 3 mm"], "rotation_deg": "random"}
+    found = insert(image, case.scene(), [table], case.background, seed=3)
+    content = found.image.tobytes() + found.labels.tobytes() + str(found.instances).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_bytes_do_not_depend_on_the_processor() -> None:
+    """On the lowest level of the kernels and of NumPy, with one thread, as here."""
+    lowest = {"XSIM_CPU_LEVEL": cpu_levels()[0], "XSIM_THREADS": "1", "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3",
+              "OPENBLAS_CORETYPE": "Nehalem", "PYTHONPATH": str(Path(__file__).parent)}  # fmt: skip
+    program = "import test_insertion_stations; print(test_insertion_stations.digest())"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **lowest}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[-1] == digest()
 
 
 STATIONS: dict[str, dict[str, Any]] = {
