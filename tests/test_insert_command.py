@@ -163,6 +163,8 @@ FAULTS = {
     "{i} --scene {s} --bodies {n}": "has no [[body]]",
     "{i} --scene {s} {b} --filter Al --detector generic-gos-200um": "keep one",
     "{i} --scene {s} {b} --region 3:1,0:4": "is empty",
+    "{i} --scene {s} {b} --region 3:90,0:40": "rows 3:90 are not in the image",
+    "{i} --scene {s} {b} --dark {i}": "no brighter than black",
 }
 
 

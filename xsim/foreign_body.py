@@ -43,6 +43,7 @@ def place_bodies(
         A table that is none, or no room.
 
     """
+    check_region(region, station.view)
     words, view = np.random.Philox(key=[seed, len(bodies)]), station.view
     bare = station.model_dump(exclude_none=True, exclude={"body", "defect", "second_exposure"})
     for key in ("second_layer", "preset"):
@@ -65,6 +66,15 @@ def place_bodies(
         tables[k]["position_mm"] = place
         taken.append(window)
     return scene_from_dict({**bare, "body": tables}, station.directory) if wanting else scene
+
+
+def check_region(region: tuple[slice, slice] | None, view: View) -> None:
+    """Refuse rows and columns that the image does not have."""
+    for name, part, length in zip(("rows", "columns"), region or (), (view.rows, view.columns), strict=False):
+        if not 0 <= part.start < part.stop <= length:
+            raise SceneError(
+                f"{name} {part.start}:{part.stop} are not in the image (it has {length}) choose from 0:{length}"
+            )
 
 
 def depth_of(body: Mapping[str, Any]) -> float:

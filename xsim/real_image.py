@@ -24,6 +24,7 @@ __all__ = ["Background", "RealImage"]
 
 OUTPUT_END_ADU = 65535.0
 TURNS = 5
+BRIGHT_PERCENT = 99.0  # of the pixels, that are not brighter than those that must show signal
 BRIGHTER = 1.1  # than the open beam: more of it is told
 
 
@@ -117,6 +118,11 @@ class RealImage:
         whole = np.issubdtype(stack.dtype, np.integer)
         pixels, law = pixels_of(scene, spread, weights, gain, factor, mas, whole)
         mean = stack.mean(axis=0, dtype=np.float64)
+        if not float(np.percentile(mean - black, BRIGHT_PERCENT)) > 0:
+            raise MeasurementError(
+                f"the image is no brighter than black ({float(black.mean()):.6g} ADU; it has no signal) check black_adu, "
+                "the dark frames or the state"
+            )
         known = np.asarray((stack < ceiling).all(axis=0))
         level = local_level(mean - black, law[0] / len(stack), law[1] / len(stack), known)
         hardening = Hardening.behind(weights, background.material)
