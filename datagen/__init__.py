@@ -7,18 +7,24 @@ Make one with ``datagen.generate("corpus.toml", "out.zarr", workers=2)``, read i
 from datagen.corpus import Corpus, CorpusView, open_corpus
 from datagen.corpus_file import CorpusFile, load_corpus
 from datagen.driver import Summary, generate
+from datagen.merging import Merged, merge
 from datagen.scenes import DrawnScene, draw_scene
 from datagen.shard import write_shard
+from datagen.verification import Verdict, verify
 
 __all__ = [
     "Corpus",
     "CorpusFile",
     "CorpusView",
     "DrawnScene",
+    "Merged",
     "Summary",
+    "Verdict",
     "draw_scene",
     "generate",
     "load_corpus",
+    "merge",
     "open_corpus",
+    "verify",
     "write_shard",
 ]

@@ -24,9 +24,9 @@ SCENES = 1000  # that are looked at for beams and greatest paths; a beam that on
 
 def asks_for_few(corpus: CorpusFile) -> bool:
     """Whether scenes of the corpus may have ``acquisition.energies = "few"``."""
-    run = corpus.tables.get("acquisition")
-    asked = run.get("energies") if isinstance(run, dict) else None
-    return "few" in (asked.choice if isinstance(asked, Choice) else (asked,))
+    runs = [corpus.tables_of(each).get("acquisition") for each in corpus.formats]
+    asked = [run.get("energies") for run in runs if isinstance(run, dict)]
+    return any("few" in (each.choice if isinstance(each, Choice) else (each,)) for each in asked)
 
 
 def fit_beams(corpus: CorpusFile) -> dict[str, Quadrature]:
@@ -47,7 +47,8 @@ def fit_beams(corpus: CorpusFile) -> dict[str, Quadrature]:
 
 def _scenes(corpus: CorpusFile) -> Iterator[xsim.Scene]:
     for index in range(min(corpus.header.scenes, SCENES)):
-        yield draw_scene(corpus, index)[0].scene
+        drawn = draw_scene(corpus, index)[0]
+        yield from filter(None, (drawn.scene, drawn.scene.second, drawn.pair and drawn.pair.scene))
 
 
 def describe_beams(fits: dict[str, Quadrature]) -> dict[str, Any]:

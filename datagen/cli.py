@@ -7,10 +7,13 @@ import sys
 from collections.abc import Sequence
 
 from datagen.commands import (
+    export,
     families,
     generate,
     info,
+    merge,
     preview,
+    verify,
 )
 from xsim import CommandParser, run_command
 
@@ -19,8 +22,11 @@ __all__ = ["main"]
 COMMANDS = (
     generate,
     info,
+    merge,
     preview,
     families,
+    verify,
+    export,
 )
 
 

@@ -1,29 +1,39 @@
 """Commit records: a shard exists when its record does.
 
 A record is the attributes of the zarr group ``commits/NNNNNN``, so that plain zarr lists and reads them. It is written
-last, to a temporary file, brought to the disk and renamed; it holds the sha256 of every file of its shard, of the
-descriptions these are read by, and of itself.
+last; it holds the sha256 of every file of its shard, of the descriptions these are read by (the root's and those of the
+groups among them), and of itself.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from datagen.detector_format import COMMITS
 from datagen.layout import Shard
-from datagen.store import metadata_files, sync
-from xsim import CorpusError
+from datagen.place import Place, Where, open_place
+from datagen.root import ROOT, DamagedError, out_of_reach
+from datagen.seal import digest_of, read_group, render, seal, sealed
 
-__all__ = ["damage", "forget", "read_commit", "read_commits", "versions", "write_commit"]
+__all__ = [
+    "commit_key",
+    "commit_numbers",
+    "damage",
+    "forget",
+    "read_commit",
+    "read_commits",
+    "uncommit",
+    "versions",
+    "write_commit",
+]
 
 PACKAGES = ("xsim", "numpy", "zarr", "numcodecs")
+SEAL = "record_sha256"
 
 
 def versions() -> dict[str, str]:
@@ -31,59 +41,62 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
-def commit_path(out: Path, number: int) -> Path:
-    """File of a shard's record."""
-    return out / COMMITS / f"{number:06d}" / "zarr.json"
+def commit_key(number: int) -> str:
+    """File of a shard's record, by its name in the store."""
+    return f"{COMMITS}/{number:06d}/{ROOT}"
 
 
-def write_commit(out: Path, shard: Shard, facts: dict[str, Any]) -> dict[str, Any]:
-    """Commit a shard whose files are written.
+def commit_path(out: str | os.PathLike[str], number: int) -> Path:
+    """File of a shard's record, of a store in a folder."""
+    return Path(out) / commit_key(number)
+
+
+def write_commit(
+    out: Where,
+    shard: Shard,
+    facts: dict[str, Any],
+    files: Iterable[tuple[str, bytes | memoryview]],
+    descriptions: Mapping[str, bytes],
+) -> dict[str, Any]:
+    """Write the files of a shard, then commit it.
 
     Parameters
     ----------
-    out : Path
+    out : path or URL
     shard : Shard
     facts : dict
         What else the record shall say; JSON-able.
+    files : iterable of (str, bytes)
+        Names in the store and contents.
+    descriptions : mapping of str to bytes
+        What the files are read by.
 
     Returns
     -------
     dict
         The record.
     """
-    folders = set()
-    files = {}
-    for name in shard.files:
-        sync(out / name)
-        folders.add((out / name).parent)
-        files[name] = {"sha256": _sha256(out / name), "bytes": (out / name).stat().st_size}
-    for folder in folders:
-        sync(folder)
-    record: dict[str, Any] = {
+    place = open_place(out)
+    told = {}
+    for name, content in files:
+        told[name] = {"sha256": digest_of(content), "bytes": len(content)}
+        place.write(name, content)
+    record = {
         "shard": shard.number,
         "format": shard.format.name,
         "first": shard.first,
         "samples": shard.count,
         **facts,
         "versions": versions(),
-        "files": files,
-        "metadata": {name: _sha256(out / name) for name in metadata_files(shard)},
+        "files": told,
+        "metadata": {name: digest_of(content) for name, content in descriptions.items()},
     }
-    record["record_sha256"] = _self_hash(record)
-    path = commit_path(out, shard.number)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name("zarr.json.partial")
-    with draft.open("w") as file:
-        json.dump({"zarr_format": 3, "node_type": "group", "attributes": record}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync(path.parent)
-    sync(path.parent.parent)
+    record = seal(record, SEAL)
+    place.write(commit_key(shard.number), render(record))
     return record
 
 
-def read_commit(out: Path, number: int) -> dict[str, Any] | None:
+def read_commit(out: Where, number: int) -> dict[str, Any] | None:
     """Record of a shard, None where there is none.
 
     Raises
@@ -91,20 +104,35 @@ def read_commit(out: Path, number: int) -> dict[str, Any] | None:
     CorpusError
         Where the record is not as it was written.
     """
-    path = commit_path(out, number)
+    place, key = open_place(out), commit_key(number)
     try:
-        record = json.loads(path.read_text())["attributes"]
-        intact = record["record_sha256"] == _self_hash(record) and record["shard"] == number
+        record = read_group(place.read(key))
+        intact = sealed(record, SEAL) and record["shard"] == number
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError as error:
+        if not place.lost(error):
+            raise out_of_reach(place, error) from None
+        intact = False
+    except (ValueError, KeyError):
         intact = False
     if not intact:
-        raise CorpusError(f"{path} is damaged (not as it was written) generate the corpus again to mend shard {number}")
-    return dict(record)
+        raise DamagedError(
+            f"{place}/{key} is damaged (not as it was written) generate the corpus again to mend shard {number}"
+        )
+    return record
 
 
-def read_commits(out: Path) -> Iterator[dict[str, Any]]:
+def commit_numbers(out: Where) -> list[int]:
+    """Numbers of the shards that have, or had, a record, in order."""
+    place = open_place(out)
+    try:
+        return sorted(int(name) for name in place.children(COMMITS) if name.isdigit())
+    except OSError as error:
+        raise out_of_reach(place, error) from None
+
+
+def read_commits(out: Where) -> Iterator[dict[str, Any]]:
     """Records of all committed shards, in order.
 
     Raises
@@ -112,59 +140,78 @@ def read_commits(out: Path) -> Iterator[dict[str, Any]]:
     CorpusError
         Where one is damaged.
     """
-    numbers = sorted(int(each.name) for each in (out / COMMITS).iterdir() if each.is_dir() and each.name.isdigit())
-    for number in numbers:
-        record = read_commit(out, number)
+    place = open_place(out)
+    for number in commit_numbers(place):
+        record = read_commit(place, number)
         if record is not None:
             yield record
 
 
-def damage(out: Path, record: dict[str, Any], contents: bool = False) -> str | None:
+def damage(
+    out: Where, record: dict[str, Any], contents: bool = False, seen: dict[str, str] | None = None
+) -> str | None:
     """First thing wrong with a committed shard, None if nothing is.
 
     Parameters
     ----------
-    out : Path
+    out : path or URL
     record : dict
     contents : bool
         Whether to read every file, not only its size; descriptions are read always.
+    seen : dict of str to str, optional
+        Hashes of descriptions; those missing are added, those here are not read again.
     """
+    place = open_place(out)
+    return damaged_file(place, record, contents) or damaged_metadata(place, record, {} if seen is None else seen)
+
+
+def damaged_file(place: Place, record: dict[str, Any], contents: bool) -> str | None:
+    """First file of a shard that is not as it was written, and how."""
     for name, facts in record["files"].items():
         try:
-            size = (out / name).stat().st_size
-        except OSError:
-            return f"{name} is missing"
-        if size != facts["bytes"]:
-            return f"{name} has {size} bytes of {facts['bytes']}"
-        if contents and _sha256(out / name) != facts["sha256"]:
-            return f"{name} is not as it was written"
+            size = place.size(name)
+            if size != facts["bytes"]:
+                return f"{name} has {size} bytes of {facts['bytes']}"
+            if contents and place.sha256(name) != facts["sha256"]:
+                return f"{name} is not as it was written"
+        except OSError as error:
+            return _lost(place, name, error)
+    return None
+
+
+def damaged_metadata(place: Place, record: dict[str, Any], seen: dict[str, str]) -> str | None:
+    """First description of a shard that is not as it was written, and how."""
     for name, digest in record["metadata"].items():
-        try:
-            same = _sha256(out / name) == digest
-        except OSError:
-            return f"{name} is missing"
-        if not same:
+        if name not in seen:
+            try:
+                seen[name] = place.sha256(name)
+            except OSError as error:
+                return _lost(place, name, error)
+        if seen[name] != digest:
             return f"{name} is not as it was written"
     return None
 
 
-def forget(out: Path, shard: Shard) -> None:
+def _lost(place: Place, name: str, error: OSError) -> str:
+    """What to say of a file that is lost; raises where it is only out of reach."""
+    if not place.lost(error):
+        raise out_of_reach(place, error) from None
+    return f"{name} is missing" if isinstance(error, FileNotFoundError) else f"{name} cannot be read: {error.strerror}"
+
+
+def uncommit(out: Where, number: int) -> None:
+    """Take back a shard's record; its files stay until the shard is written again."""
+    open_place(out).delete(commit_key(number))
+
+
+def forget(out: Where, shard: Shard) -> None:
     """Take back a shard: its record first, then its files and what interrupted writes left beside them."""
-    commit_path(out, shard.number).unlink(missing_ok=True)
+    place = open_place(out)
+    uncommit(place, shard.number)
     for name in shard.files:
-        path = out / name
-        path.unlink(missing_ok=True)
-        for left in path.parent.glob("*.partial") if path.parent.is_dir() else ():
-            # a table's folder is shared by all shards: only this shard's own leavings
-            if left.name.split(".")[0] == path.name:
-                left.unlink(missing_ok=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _self_hash(record: dict[str, Any]) -> str:
-    rest = {key: value for key, value in record.items() if key != "record_sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+        place.delete(name)
+        folder, _, last = name.rpartition("/")
+        # a table's folder is shared by all shards: only this shard's own leavings
+        for left in place.children(folder):
+            if left.endswith(".partial") and left.split(".")[0] == last:
+                place.delete(f"{folder}/{left}")

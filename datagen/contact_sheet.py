@@ -8,6 +8,7 @@ import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
@@ -29,7 +30,7 @@ BODY_COLOURS = (
 )  # fmt: skip
 OUTLINE = GREYS  # the first of them
 PAPER, INK, BLANK = 12, 118, 28  # greys of the sheet, its words, and a tile without a picture
-GAP_PX, FONT_PX, LINE_PX, CAPTION_LINES = 8, 12, 15, 3
+GAP_PX, FONT_PX, LINE_PX = 8, 12, 15
 LONGEST = 2.0  # height of a tile over its width; a longer image is made narrower
 
 
@@ -52,7 +53,7 @@ def contact_sheet(tiles: Sequence[Tile], columns: int, tile_px: int) -> Image.Im
     pictures = [_picture(tile, tile_px) for tile in tiles]
     rows = [range(first, min(first + columns, len(tiles))) for first in range(0, len(tiles), columns)]
     heights = [max(pictures[k].shape[0] for k in row) for row in rows]
-    below = CAPTION_LINES * LINE_PX + GAP_PX
+    below = max(len(tile.caption) for tile in tiles) * LINE_PX + GAP_PX
     width = GAP_PX + min(columns, len(tiles)) * (tile_px + GAP_PX)
     sheet = Image.new("L", (width, GAP_PX + sum(height + below for height in heights)), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_PX)
@@ -70,9 +71,7 @@ def contact_sheet(tiles: Sequence[Tile], columns: int, tile_px: int) -> Image.Im
     return sheet
 
 
-def _write(
-    pen: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, left: int, top: int, lines: Sequence[str], most_px: int = 0
-) -> None:
+def _write(pen: ImageDraw.ImageDraw, font: Any, left: int, top: int, lines: Sequence[str], most_px: int = 0) -> None:
     for number, line in enumerate(lines):
         while most_px and len(line) > 1 and pen.textlength(line, font=font) > most_px:
             line = line[:-2] + "…"

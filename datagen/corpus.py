@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import numpy as np
 
 from datagen.commit import read_commits
 from datagen.format_reader import DERIVED, FormatReader
-from datagen.store import read_root
+from datagen.place import is_url
+from datagen.root import read_root
+from datagen.shard_images import ShardImages, Spares
+from datagen.view_table import decoded
 from xsim import CorpusError
 
 __all__ = ["Corpus", "CorpusView", "open_corpus"]
@@ -21,18 +25,18 @@ CACHE_BYTES = 1 << 30
 
 
 class Corpus:
-    """A corpus on disk. Open it with `open_corpus`; may be sent to other processes.
+    """A corpus in its store. Open it with `open_corpus`; may be sent to other processes.
 
     Attributes
     ----------
-    path : Path
+    path : Path, or str of a URL
     description : dict
         What the store says of itself: name, scenes, frames_per_scene, samples, shards, formats, and the corpus file.
     """
 
-    def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES) -> None:
-        self.path = path
-        self.description = read_root(path)
+    def __init__(self, path: str | os.PathLike[str], cache_bytes: int = CACHE_BYTES) -> None:
+        self.path = os.fspath(path) if is_url(path) else Path(path)
+        self.description = read_root(self.path)
         self._cache_bytes = cache_bytes
 
     def __repr__(self) -> str:
@@ -104,7 +108,7 @@ class Corpus:
             words = reader.words["split"]
             if split not in words:
                 raise CorpusError(f"unknown split {split!r} (known: {', '.join(words)})")
-            rows = rows[reader.params[:, reader.columns.index("split")] == words.index(split)]
+            rows = rows[reader.column("split") == words.index(split)]
         return CorpusView(self, format, rows, split)
 
     def instances(self, index: int) -> list[dict[str, Any]]:
@@ -190,12 +194,107 @@ class CorpusView:
         """Rows and columns of the images."""
         return self.reader.shape
 
+    def table(self) -> dict[str, np.ndarray]:
+        """Parameters of every sample of the view, by name.
+
+        Returns
+        -------
+        dict of [sample]
+            Words are str, whole numbers int64, all else float64, NaN (or "") where it does not apply; and "index",
+            the sample's place in the corpus, "row", its place in the arrays of its format.
+        """
+        reader = self.reader
+        parts = [self._parameter_rows(*run) for run in self.runs()]
+        values = np.concatenate(parts) if parts else np.zeros((0, len(reader.columns)))
+        table = decoded(values, reader.columns, reader.words, reader.whole)
+        index = table["scene"] * self.corpus.description["frames_per_scene"] + table["frame"]
+        return {**table, "index": index, "row": self.rows.copy()}
+
+    def select(self, chosen: np.ndarray) -> CorpusView:
+        """Some of the samples.
+
+        Parameters
+        ----------
+        chosen : bool [sample], or whole numbers
+            Which ones: a mask, or their places in the view. They keep the order they have here.
+
+        Raises
+        ------
+        CorpusError
+            A mask of another length, or a place that is not there.
+        """
+        which = np.asarray(chosen)
+        if which.dtype == np.bool_:
+            if which.shape != self.rows.shape:
+                raise CorpusError(f"the mask has shape {which.shape}, the view {len(self)} samples")
+            which = np.flatnonzero(which)
+        which = np.unique(which.astype(np.int64))
+        if which.size and not 0 <= which[0] <= which[-1] < len(self):
+            raise CorpusError(f"places {which[0]}..{which[-1]} are not all among the view's {len(self)} samples")
+        return CorpusView(self.corpus, self.format, self.rows[which], self.split)
+
+    def where(self, condition: Callable[[dict[str, np.ndarray]], np.ndarray]) -> CorpusView:
+        """The samples whose parameters fulfil a condition.
+
+        Parameters
+        ----------
+        condition : callable
+            From `table` to a mask, for example ``lambda p: p["voltage_kv"] > 100``.
+        """
+        return self.select(np.asarray(condition(self.table()), dtype=np.bool_))
+
+    def runs(self) -> list[tuple[int, int, int]]:
+        """Which samples of the view lie in which shard.
+
+        Returns
+        -------
+        list of (number, first, stop)
+            Place in ``reader.records``, and a range of places in the view, not empty.
+        """
+        starts = [record["first"] for record in self.reader.records]
+        limits = np.searchsorted(self.rows, np.array([*starts, np.iinfo(np.int64).max])).tolist()
+        return [(k, first, stop) for k, (first, stop) in enumerate(pairwise(limits)) if stop > first]
+
+    def shards(self) -> Iterator[CorpusView]:
+        """The view in parts, one for each shard that it has samples in."""
+        for _, first, stop in self.runs():
+            yield CorpusView(self.corpus, self.format, self.rows[first:stop], self.split)
+
+    def samples(self, images: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Samples in order, as by index, with one shard in memory and only the asked images read.
+
+        Parameters
+        ----------
+        images : sequence of str, optional
+            noisy, clean, noise, labels, valid, or what else is stored; default: all.
+
+        Raises
+        ------
+        CorpusError
+            A damaged shard, or images that are not stored.
+        """
+        spares: Spares = {}
+        frames = self.corpus.description["frames_per_scene"]
+        for number, first, stop in self.runs():
+            record = self.reader.records[number]
+            shard, names = ShardImages(self.reader, record, spares), images or self.images
+            values = self._parameter_rows(number, first, stop)
+            for place, row in enumerate(self.rows[first:stop].tolist()):
+                held = {name: _given(name, shard.image(name, row - record["first"])) for name in names}
+                params = self.reader.readable(values[place])
+                yield {**held, "params": params, "index": params["scene"] * frames + params["frame"]}
+            shard.close()
+
+    def _parameter_rows(self, number: int, first: int, stop: int) -> np.ndarray:
+        """Parameters of the view's samples first..stop - 1, all of shard ``number``."""
+        record = self.reader.records[number]
+        return self.reader.parameter_rows(record)[self.rows[first:stop] - record["first"]]
+
     def params(self, name: str) -> np.ndarray:
         """A parameter of every sample of the view, float64 [sample]."""
         if name not in self.reader.columns:
             raise CorpusError(f"no parameter {name!r} (known: {', '.join(self.reader.columns)})")
-        places = np.searchsorted(self.reader.rows, self.rows)
-        return np.asarray(self.reader.params[places, self.reader.columns.index(name)])
+        return np.asarray(self.reader.column(name)[np.searchsorted(self.reader.rows, self.rows)])
 
 
 def _given(name: str, image: np.ndarray) -> np.ndarray:
@@ -210,7 +309,8 @@ def open_corpus(path: str | os.PathLike[str], cache_bytes: int = CACHE_BYTES) ->
 
     Parameters
     ----------
-    path : path
+    path : path or URL
+        A folder, or a prefix of an object store (s3://, gs://, az://; extra ``store``).
     cache_bytes : int
         Images of a format are kept in memory once read where all of them fit into this.
 
@@ -219,7 +319,7 @@ def open_corpus(path: str | os.PathLike[str], cache_bytes: int = CACHE_BYTES) ->
     CorpusError
         Where there is no corpus, or it has no committed shard, or a record is damaged.
     """
-    corpus = Corpus(Path(path), cache_bytes)
+    corpus = Corpus(path, cache_bytes)
     if not corpus.commits:
         raise CorpusError(f"{path} has no finished shard (generation has not got that far) run datagen generate")
     return corpus

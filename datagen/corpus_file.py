@@ -15,9 +15,10 @@ from typing import Any
 import xsim
 from datagen.background import RealImages, read_background, with_state
 from datagen.body_rule import BodyRule, read_bodies
+from datagen.conditions import CONDITIONS, Conditions, followed_values, read_conditions, with_conditions
 from datagen.content_hash import content_hash
 from datagen.detector_format import Format, detector_formats
-from datagen.distribution import parse
+from datagen.distribution import number_options, parse, walk
 from datagen.family_table import FamilyRule, family_kinds, read_families
 from datagen.header import Header, read_header
 from xsim import CorpusError
@@ -26,7 +27,7 @@ __all__ = ["CorpusFile", "load_corpus"]
 
 PHANTOM = "phantom:"
 MOST_BODIES = 65535  # labels are 16 bits
-OWN_TABLES = ("corpus", "background", "body", "detector", "family")
+OWN_TABLES = ("corpus", "background", "body", "detector", "family", CONDITIONS)
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,6 @@ class CorpusFile:
         Parsed [source], [geometry], [acquisition] and further scene tables.
     bodies : tuple of BodyRule
     families : tuple of FamilyRule
-    background : RealImages or None
-        What bodies are put into, where it is not simulated.
         Scene families; a scene is of one of them, its bodies come before those of ``bodies``.
     document : dict
         The file as read, distributions unparsed.
@@ -52,6 +51,12 @@ class CorpusFile:
         What relative names inside the file start from.
     sha256 : str
         Of the content (comments and spacing aside) and of the files it names.
+    conditions : tuple of Conditions
+        Tables of which each scene takes a row; their columns stand in the templates as ``Joint``.
+    followed : tuple of str
+        Dotted names of the values that others follow.
+    background : RealImages or None
+        What bodies are put into, where it is not simulated.
     """
 
     header: Header
@@ -62,7 +67,13 @@ class CorpusFile:
     directory: Path
     sha256: str
     families: tuple[FamilyRule, ...] = ()
+    conditions: tuple[Conditions, ...] = ()
+    followed: tuple[str, ...] = ()
     background: RealImages | None = None
+
+    def tables_of(self, format: Format) -> dict[str, Any]:
+        """Parsed scene tables of the scenes of a format."""
+        return {**self.tables, **format.tables}
 
     @cached_property
     def greatest_instances(self) -> int:
@@ -107,16 +118,38 @@ def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
     header = read_header(document)
     if "defect" in document:
         raise CorpusError("a corpus has no [[defect]] (its bodies are placed by rules) write a [[body]] with inside")
-    told = with_state(document)
+    conditions = read_conditions(document.get(CONDITIONS), directory)
+    told = with_conditions(with_state(document), conditions)
     tables = {key: parse(value, key) for key, value in told.items() if key not in OWN_TABLES}
-    families = read_families(document.get("family"), directory)
-    bodies = read_bodies(document.get("body", []), family_kinds(families))
-    formats = detector_formats(document.get("detector"), tables, directory)
+    families = read_families(told.get("family"), directory)
+    bodies = read_bodies(told.get("body", []), family_kinds(families))
+    formats = detector_formats(told.get("detector"), tables, directory)
     sha256 = content_hash(document, directory)
+    once, repeated = _drawn_parts(tables, formats, bodies, families)
+    followed = followed_values(once, repeated)
+    number_options(pair for path, part in (*once, *repeated) for pair in walk(part, path))
     background = read_background(document, directory, header, formats, bodies)
-    corpus = CorpusFile(header, formats, tables, bodies, document, directory, sha256, families, background)
+    corpus = CorpusFile(
+        header, formats, tables, bodies, document, directory, sha256, families, conditions, followed, background
+    )
     if corpus.greatest_instances > MOST_BODIES:
         raise CorpusError(
             f"a scene may get {corpus.greatest_instances} bodies (labels go to {MOST_BODIES}) lower count"
         )
     return corpus
+
+
+def _drawn_parts(
+    tables: dict[str, Any],
+    formats: tuple[Format, ...],
+    bodies: tuple[BodyRule, ...],
+    families: tuple[FamilyRule, ...],
+) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+    """Templates by dotted name: what is drawn once in a scene, and what for each of any number of bodies."""
+    once: list[tuple[str, Any]] = [*tables.items()]
+    for each in formats:
+        once += [*each.tables.items(), ("detector", each.detector)]
+    once += [(path, distribution) for rule in families for path, distribution in rule.distributions()]
+    once += [(f"body.{rule.name}", rule.template) for rule in bodies if rule.count is None]
+    once += [(f"body.{rule.name}.count", rule.count) for rule in bodies if rule.count is not None]
+    return once, [(f"body.{rule.name}", rule.template) for rule in bodies if rule.count is not None]

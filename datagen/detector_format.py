@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from xsim import CorpusError, read_camera_file
 
 __all__ = ["COMMITS", "Format", "detector_formats"]
 
+STATION = ("source", "geometry", "acquisition")  # tables that a [[detector]] may say more of
 COMMITS = "commits"  # folder of the commit records in a store, which no format may be named
 
 
@@ -29,6 +30,8 @@ class Format:
         The table, parsed.
     others : tuple of {"second", "pair"}
         Other images of a sample: of a second exposure or layer, and of a [detector.pair].
+    tables : dict
+        Parsed [source], [geometry] and [acquisition] where the scenes of this format have their own.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Format:
     state: str
     detector: dict[str, Any]
     others: tuple[str, ...] = ()
+    tables: dict[str, Any] = field(default_factory=dict)
 
 
 def detector_formats(raw: Any, tables: dict[str, Any], directory: Path) -> tuple[Format, ...]:
@@ -59,11 +63,9 @@ def detector_formats(raw: Any, tables: dict[str, Any], directory: Path) -> tuple
     listed = raw if isinstance(raw, list) else [raw]
     if not listed or not all(isinstance(item, dict) for item in listed):
         raise CorpusError("no [detector] table (a corpus needs at least one detector)")
-    run = tables.get("acquisition")
-    if isinstance(run, Distribution):
+    if isinstance(tables.get("acquisition"), Distribution):
         raise CorpusError("acquisition cannot be drawn as a whole, draw values in it")
-    given, is_twice = run if isinstance(run, dict) else {}, "second_exposure" in tables
-    formats = tuple(_format(item, given, directory, is_twice) for item in listed)
+    formats = tuple(_format(item, tables, directory) for item in listed)
     names = [each.name for each in formats]
     if len(set(names)) < len(names) or COMMITS in names:
         twice = max(names, key=names.count) if COMMITS not in names else COMMITS
@@ -71,16 +73,22 @@ def detector_formats(raw: Any, tables: dict[str, Any], directory: Path) -> tuple
     return formats
 
 
-def _format(item: dict[str, Any], run: dict[str, Any], directory: Path, is_twice: bool) -> Format:
-    detector = {key: parse(value, f"detector.{key}") for key, value in item.items() if key != "name"}
+def _format(item: dict[str, Any], tables: dict[str, Any], directory: Path) -> Format:
+    detector = {key: parse(value, f"detector.{key}") for key, value in item.items() if key not in ("name", *STATION)}
+    own = {key: _merged(tables.get(key, {}), item[key], key) for key in STATION if key in item}
+    run = {**tables, **own}.get("acquisition")
+    run = run if isinstance(run, dict) else {}
     state = run.get("state", "raw")
     if not isinstance(state, str):
-        raise CorpusError("acquisition.state cannot be drawn, write one corpus each")
+        raise CorpusError(
+            "acquisition.state cannot be drawn (the images of a format are alike) write several [[detector]], "
+            'each with its own acquisition = { state = "..." }'
+        )
     for key in ("preset", "kind", "response"):
         if isinstance(detector.get(key), Distribution):
             raise CorpusError(f"detector.{key} cannot be drawn, write several [[detector]] tables")
     camera = _camera(detector.get("preset"), directory) | detector
-    others = ["second"] if "second_layer" in camera or is_twice else []
+    others = ["second"] if "second_layer" in camera or "second_exposure" in tables else []
     if "pair" in item:
         check_pair(item["pair"])
         others.append("pair")
@@ -88,7 +96,14 @@ def _format(item: dict[str, Any], run: dict[str, Any], directory: Path, is_twice
         raise CorpusError("detector.response 'ideal' has no grey values to store, leave it out")
     rows, columns = _size(item, detector, _lines(item, run) if camera.get("kind") == "line_scan" else None)
     name = item.get("name") or f"{str(detector.get('preset') or 'detector').removesuffix('.toml')}-{rows}x{columns}"
-    return Format(_plain(str(name)), rows, columns, state, detector, tuple(others))
+    return Format(_plain(str(name)), rows, columns, state, detector, tuple(others), own)
+
+
+def _merged(common: Any, own: Any, key: str) -> dict[str, Any]:
+    """A table of the scene with what a [[detector]] says more of it."""
+    if not isinstance(common, dict) or not isinstance(own, dict) or isinstance(parse(own, key), Distribution):
+        raise CorpusError(f"detector.{key} and [{key}] must both be tables of values to be one table, write them out")
+    return {**common, **parse(own, key)}
 
 
 def _camera(preset: Any, directory: Path) -> dict[str, Any]:

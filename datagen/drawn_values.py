@@ -23,7 +23,7 @@ class DrawnValues:
     Attributes
     ----------
     values : dict
-        {dotted name: drawn numbers}; of a choice between other things than numbers, the index of the option.
+        {dotted name: drawn numbers}; of a choice between other things than numbers, the code of the option.
     asked : dict
         {dotted name: its distribution}; None where several share the name, each for some scenes.
     words : dict
@@ -74,21 +74,26 @@ def draw_values(corpus: CorpusFile, count: int) -> DrawnValues:
 
 def _asked(corpus: CorpusFile) -> dict[str, Distribution | None]:
     found: dict[str, list[Distribution]] = {}
-    parts: list[tuple[str, Any]] = [*corpus.tables.items()]
-    parts += [("detector", each.detector) for each in corpus.formats]
+    parts: list[tuple[str, Any]] = [(table.name, table.row) for table in corpus.conditions]
+    for each in corpus.formats:
+        parts += [*corpus.tables_of(each).items(), ("detector", each.detector)]
     for rule in corpus.bodies:
         parts += [(f"body.{rule.name}.count", rule.count), (f"body.{rule.name}", rule.template)]
     for path, part in parts:
         for name, distribution in walk(part, path):
+            found.setdefault(name, []).append(distribution)
+    for family in corpus.families:
+        for name, distribution in family.distributions():
             found.setdefault(name, []).append(distribution)
     return {name: each[0] if all(one == each[0] for one in each) else None for name, each in found.items()}
 
 
 def _of_repeated(corpus: CorpusFile, drawn: DrawnScene) -> Iterator[tuple[str, float]]:
     """Drawn values of bodies that a rule makes any number of, one for each body."""
+    rules = {rule.name: rule for rule in corpus.bodies}
     for body, group in zip(drawn.mapping["body"], drawn.groups, strict=True):
-        rule = corpus.bodies[group]
-        if rule.count is not None:
+        rule = rules.get(corpus.groups[group])
+        if rule is not None and rule.count is not None:
             yield from _beside(rule.template, body, f"body.{rule.name}")
 
 
@@ -98,7 +103,7 @@ def _beside(template: Any, value: Any, path: str) -> Iterator[tuple[str, float]]
         if numbers_of(template):
             yield path, float(value)
         elif not any(True for option in template.choice for _ in walk(option, "")):
-            yield path, float(template.choice.index(value))
+            yield path, float(template.first_code + template.choice.index(value))
     elif isinstance(template, Distribution):
         yield path, float(value)
     elif isinstance(template, dict):

@@ -14,7 +14,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,6 +23,7 @@ from datagen.commit import damage, read_commit, versions
 from datagen.corpus_file import CorpusFile, load_corpus
 from datagen.layout import Layout
 from datagen.lock import locked
+from datagen.place import Place, open_place
 from datagen.scenes import check_corpus
 from datagen.shard import write_shard
 from datagen.store import create_store, image_shape, state_of
@@ -108,7 +108,7 @@ def generate(
     begin = time.monotonic()
     if workers < 1:
         raise CorpusError(f"workers must be at least 1 (given {workers})")
-    corpus, out = load_corpus(corpus_path), Path(out_path)
+    corpus, out = load_corpus(corpus_path), open_place(out_path)
     _check_target(corpus, out)
     check_corpus(corpus)
     if state_of(out)[0] == "nothing":
@@ -129,7 +129,7 @@ def generate(
     return summary
 
 
-def _check_target(corpus: CorpusFile, out: Path) -> None:
+def _check_target(corpus: CorpusFile, out: Place) -> None:
     state, description = state_of(out)
     if state == "other":
         raise CorpusError(f"{out} holds something else (not a corpus) choose another path")
@@ -146,7 +146,7 @@ def _check_target(corpus: CorpusFile, out: Path) -> None:
             )
 
 
-def _missing(corpus: CorpusFile, layout: Layout, out: Path, backend: str, mix: bool, summary: Summary) -> list[int]:
+def _missing(corpus: CorpusFile, layout: Layout, out: Place, backend: str, mix: bool, summary: Summary) -> list[int]:
     missing = []
     for number in range(layout.shards):
         try:
@@ -165,7 +165,7 @@ def _missing(corpus: CorpusFile, layout: Layout, out: Path, backend: str, mix: b
     return missing
 
 
-def _check_maker(record: dict[str, Any], backend: str, out: Path) -> None:
+def _check_maker(record: dict[str, Any], backend: str, out: Place) -> None:
     now = versions()
     theirs = {key: record["versions"].get(key) for key in DECISIVE} | {"backend": record["backend"]}
     ours = {key: now[key] for key in DECISIVE} | {"backend": record["backend"] if backend == "auto" else backend}
@@ -178,7 +178,7 @@ def _check_maker(record: dict[str, Any], backend: str, out: Path) -> None:
 
 
 def _run(
-    corpus: CorpusFile, out: Path, missing: list[int], workers: int, backend: str, bar: tqdm, summary: Summary
+    corpus: CorpusFile, out: Place, missing: list[int], workers: int, backend: str, bar: tqdm, summary: Summary
 ) -> None:
     if workers == 1:
         for number in missing:

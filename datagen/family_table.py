@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from datagen.distribution import Distribution, walk
 from datagen.families import FAMILIES, Family
+from datagen.families.family import EACH
 from datagen.problem import first_problem, nearest
 from datagen.stream import Stream
 from xsim import CorpusError
@@ -41,9 +42,10 @@ class FamilyRule:
         return self.family.family
 
     def distributions(self) -> Iterator[tuple[str, Distribution]]:
-        """Everything that is drawn of it, by dotted name."""
-        for field in type(self.family).model_fields:
-            yield from walk(getattr(self.family, field), f"{self.path}.{field}")
+        """Everything that is drawn of it once a scene, by dotted name."""
+        for name, field in type(self.family).model_fields.items():
+            if EACH not in field.metadata:
+                yield from walk(getattr(self.family, name), f"{self.path}.{name}")
 
 
 def read_families(raw: Any, directory: Path) -> tuple[FamilyRule, ...]:

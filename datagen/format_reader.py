@@ -6,20 +6,22 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import zarr
 
-from datagen.commit import damage
+from datagen.commit import damage, damaged_metadata
 from datagen.layout import dtype_of
-from datagen.store import open_array
+from datagen.place import Where, first_line, open_place
+from datagen.root import damaged_description, open_array
 from xsim import CorpusError
 
 __all__ = ["FormatReader"]
 
 TABLES = ("params", "instances")
+TABLE_BYTES = 1 << 28  # of parameters kept in memory
 # what readers derive: the first less the second, exactly
 DERIVED = {
     "noise": ("noisy", "clean"),
@@ -32,21 +34,54 @@ DERIVED = {
 class FormatReader:
     """Arrays of one format in one process: opened when needed, shards checked before they are first read."""
 
-    def __init__(self, out: Path, format: str, commits: Sequence[dict[str, Any]], cache_bytes: int) -> None:
-        self._out, self._format = out, format
+    def __init__(self, out: Where, format: str, commits: Sequence[dict[str, Any]], cache_bytes: int) -> None:
+        self._out, self._format = open_place(out), format
         self._commits = [record for record in commits if record["format"] == format]
         self._checked: set[int] = set()
+        self._seen: dict[str, str] = {}  # hashes of descriptions
         self._arrays: dict[str, zarr.Array] = {}
         self._cache: dict[int, dict[str, np.ndarray]] = {}
+        self._columns: dict[str, np.ndarray] = {}
         self._cache_bytes = cache_bytes
 
     def array(self, name: str) -> zarr.Array:
         if name not in self._arrays:
+            # what it is read by is as it was when its shards were written
+            for record in self._commits[:1]:
+                wrong = damaged_metadata(self._out, record, self._seen)
+                if wrong:
+                    raise damaged_description(self._out, wrong)
             try:
                 self._arrays[name] = open_array(self._out, f"{self._format}/{name}")
             except Exception as error:  # zarr's own kinds, by version
-                raise CorpusError(f"{self._out}/{self._format}/{name} cannot be opened ({error})") from None
+                raise CorpusError(f"{self._out}/{self._format}/{name} cannot be opened ({first_line(error)})") from None
         return self._arrays[name]
+
+    @property
+    def records(self) -> Sequence[dict[str, Any]]:
+        """Commit records of the format's shards, in order."""
+        return self._commits
+
+    def file(self, name: str) -> bytes:
+        """A whole file of the store, by its name in a commit record."""
+        try:
+            return self._out.read(name)
+        except (OSError, *self._out.faults) as error:
+            raise CorpusError(f"{self._out}/{name} cannot be read ({first_line(error)})") from None
+
+    def check(self, record: dict[str, Any]) -> None:
+        """See, once, that a shard's files have their sizes and its descriptions their hashes.
+
+        Raises
+        ------
+        CorpusError
+            They have not.
+        """
+        if record["shard"] not in self._checked:
+            wrong = damage(self._out, record, seen=self._seen)
+            if wrong:
+                raise self.damaged(record, wrong)
+            self._checked.add(record["shard"])
 
     def _attributes(self, name: str) -> dict[str, Any]:
         return dict(self.array(name).attrs)
@@ -60,8 +95,25 @@ class FormatReader:
     @cached_property
     def params(self) -> np.ndarray:
         """Parameters of the committed samples, float64 [sample, column]."""
-        tables = [self._read("params", each["first"], each["first"] + each["samples"]) for each in self._commits]
+        tables = [self.parameter_rows(each) for each in self._commits]
         return np.concatenate(tables) if tables else np.zeros((0, len(self.columns)))
+
+    def column(self, name: str) -> np.ndarray:
+        """One parameter of the committed samples, float64 [sample]; the whole table is kept where it is small."""
+        place = self.columns.index(name)
+        if len(self.rows) * len(self.columns) * 8 <= TABLE_BYTES:
+            return self.params[:, place]
+        if name not in self._columns:
+            self._columns[name] = np.concatenate([self.parameter_rows(each)[:, place].copy() for each in self._commits])
+        return self._columns[name]
+
+    def parameter_rows(self, record: dict[str, Any]) -> np.ndarray:
+        """Parameters of the samples of one shard, float64 [sample, column]."""
+        return self.read("params", record["first"], record["first"] + record["samples"])
+
+    def readable(self, values: np.ndarray) -> dict[str, Any]:
+        """A row of parameters by name; words and whole numbers as such, what does not apply is None."""
+        return _readable(values, self._attributes("params"))
 
     @property
     def columns(self) -> list[str]:
@@ -72,6 +124,11 @@ class FormatReader:
         return dict(self._attributes("params")["words"])
 
     @property
+    def whole(self) -> list[str]:
+        """Columns of whole numbers."""
+        return list(self._attributes("params")["whole"])
+
+    @property
     def shape(self) -> tuple[int, int]:
         rows, columns = self.array("noisy").shape[1:]
         return rows, columns
@@ -79,12 +136,22 @@ class FormatReader:
     def parameters(self, row: int) -> dict[str, Any]:
         """Parameters of one sample; words and whole numbers as such, what does not apply is None."""
         values = self.params[np.searchsorted(self.rows, row)]
-        return _readable(values, self._attributes("params"))
+        return self.readable(values)
 
     def instances(self, row: int) -> list[dict[str, Any]]:
         """Instance table of one sample."""
-        table = self._read("instances", row, row + 1)[0]
+        table = self.read("instances", row, row + 1)[0]
         return [_readable(line, self._attributes("instances")) for line in table if not np.isnan(line[0])]
+
+    @property
+    def instance_columns(self) -> list[str]:
+        """Columns of the instance table."""
+        return list(self._attributes("instances")["columns"])
+
+    @property
+    def instance_words(self) -> dict[str, list[Any]]:
+        """Lists that its numbers point into."""
+        return dict(self._attributes("instances")["words"])
 
     @cached_property
     def arrays(self) -> tuple[str, ...]:
@@ -117,7 +184,7 @@ class FormatReader:
 
     def _stored(self, first: int, last: int) -> dict[str, np.ndarray]:
         """Images of rows first..last - 1, all of one shard; a shard older than ``valid`` calls every pixel valid."""
-        images = {name: self._read(name, first, last) for name in self._held(self._record(first))}
+        images = {name: self.read(name, first, last) for name in self._held(self._record(first))}
         if "valid" not in images:
             images["valid"] = np.ones_like(images["noisy"], np.uint8)
         return images
@@ -129,20 +196,17 @@ class FormatReader:
             return record
         raise CorpusError(f"sample {row} of {self._out}/{self._format} is not there (not committed) generate it first")
 
-    def _read(self, name: str, first: int, last: int) -> np.ndarray:
+    def read(self, name: str, first: int, last: int) -> np.ndarray:
         """Rows first..last - 1 of an array, all of one shard."""
         record = self._record(first)
-        if record["shard"] not in self._checked:
-            wrong = damage(self._out, record)
-            if wrong:
-                raise self._damaged(record, wrong)
-            self._checked.add(record["shard"])
+        self.check(record)
         try:
             return np.asarray(self.array(name)[first:last])
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
-            raise self._damaged(record, f"{name}: {' '.join(str(error).split())}") from None
+        except (ValueError, RuntimeError, OSError, KeyError, *self._out.faults) as error:
+            raise self.damaged(record, f"{name}: {first_line(error)}") from None
 
-    def _damaged(self, record: dict[str, Any], wrong: str) -> CorpusError:
+    def damaged(self, record: dict[str, Any], wrong: str) -> CorpusError:
+        """The error of a shard with something wrong."""
         return CorpusError(
             f"shard {record['shard']} of {self._out} is damaged ({wrong}) generate the corpus again to mend it"
         )

@@ -70,6 +70,7 @@ class InsertedExposure:
         detector, invalid = self._drawn.scene.detector, float(1.0 - found.valid.mean())
         return {
             "backend": found.metadata["backend"], "seed": seed, "frame": frame,
+            "state": found.metadata["state"],
             "a_pixel_adu": found.metadata["a_pixel_adu"], "b_adu2": found.metadata["b_adu2"],
             "offset_adu": found.metadata["black_adu"], "gain_adu_per_kev": detector.sensor.gain_adu_per_kev,
             "read_noise_adu": detector.sensor.read_noise_adu, "adc_bits": detector.sensor.adc_bits,

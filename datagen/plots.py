@@ -81,7 +81,7 @@ def _panel(panel: Axes, values: np.ndarray, asked: Distribution | None, words: l
 
 
 def _expected_counts(asked: Distribution | None, count: int) -> dict[float, float]:
-    """{value or index: expected number} of a choice or of whole numbers; empty where it is not known."""
+    """{value or code: expected number} of a choice or of whole numbers; empty where it is not known."""
     if isinstance(asked, Integers):
         low, high = asked.integers
         return {float(k): count / (high - low + 1) for k in range(low, high + 1)}
@@ -89,7 +89,7 @@ def _expected_counts(asked: Distribution | None, count: int) -> dict[float, floa
         return {}
     expected: dict[float, float] = {}
     for index, (option, share) in enumerate(zip(asked.choice, asked.shares, strict=True)):
-        key = float(option) if numbers_of(asked) else float(index)
+        key = float(option) if numbers_of(asked) else float(asked.first_code + index)
         expected[key] = expected.get(key, 0.0) + share * count
     return expected
 

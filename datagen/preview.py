@@ -88,7 +88,7 @@ def preview_tiles(
     corpus : CorpusFile
     scenes : iterable of int
     what : {"noisy", "clean", "labels", "targets"}
-        The last: noisy, with the bodies that were placed inside others outlined.
+        The last: noisy, with the bodies that an inspection looks for outlined.
     backend : str
     tick : callable
         Called after each scene.
@@ -121,26 +121,26 @@ def _tile(corpus: CorpusFile, scene: int, what: str, backend: str) -> Tile:
     except XsimError as error:
         raise CorpusError(f"scene {scene}: {error}") from None
     sample = made.samples[0]
+    images, labels = sample.images, sample.images["labels"]
     drawn, notes = _named(corpus, sample), tuple(note["warning"] for note in made.notes)
     first = [*head, *_redrawn(len(made.redrawn))]
     family = [drawn["family"]] if isinstance(drawn.get("family"), str) else []
     second = family + [form.format(drawn[name]) for name, form in FRAME_CAPTION if name in drawn]
     third = [format_of(corpus, scene).name] if len(corpus.formats) > 1 else []
     if what == "labels":
-        bodies = int(sample.images["labels"].max())
-        third.append(f"{int(drawn['bodies'])} bodies, labels to {bodies}")
-        return Tile(scene, _lines(first, second, third), None, sample.images["labels"], drawn=drawn, notes=notes)
-    if what not in sample.images and what == "clean":
+        last = [f"{int(drawn['bodies'])} bodies, {len(np.unique(labels[labels > 0]))} of them in sight"]
+        return Tile(scene, _lines(first, second, third, last), None, labels, drawn=drawn, notes=notes)
+    if what not in images and what == "clean":
         raise CorpusError("cannot show 'clean' (real images without clean_images have none) show noisy")
-    image = sample.images["clean" if what == "clean" else "noisy"]
+    image = images["clean" if what == "clean" else "noisy"]
     picture, low, high = windowed(image, drawn.get("offset_adu", 0.0))
-    third.append(f"{low:.0f} to {high:.0f} ADU, log")
+    last = [f"{low:.0f} to {high:.0f} ADU, log"]
     outlined = _targets(sample) if what == "targets" else None
-    return Tile(scene, _lines(first, second, third), picture, outlined, drawn=drawn, notes=notes)
+    return Tile(scene, _lines(first, second, third, last), picture, outlined, drawn=drawn, notes=notes)
 
 
 def _lines(*parts: list[str]) -> tuple[str, ...]:
-    return tuple(", ".join(part) for part in parts)
+    return tuple(", ".join(part) for part in parts if part)
 
 
 def _redrawn(times: int) -> list[str]:
@@ -172,5 +172,6 @@ def windowed(image: np.ndarray, offset_adu: float) -> tuple[np.ndarray, float, f
 
 def _targets(sample: Sample) -> np.ndarray:
     """Labels of the bodies that an inspection looks for, 0 elsewhere."""
-    wanted, labels = sample.instances[:, INSTANCE_COLUMNS.index("target")] == 1, sample.images["labels"]
-    return np.where(np.array([False, *wanted])[labels], labels, 0).astype(np.uint16)
+    labels = sample.images["labels"]
+    wanted = np.array([False, *(sample.instances[:, INSTANCE_COLUMNS.index("target")] == 1)])
+    return np.where(wanted[labels], labels, 0).astype(np.uint16)

@@ -17,10 +17,10 @@ from datagen.inserted import expose_scene
 from datagen.instances import instance_rows
 from datagen.layout import Layout
 from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of, unmakeable
-from datagen.table import MEASURED_TOO, ParameterTable, instance_words
-from xsim import XsimError
+from datagen.table import MEASURED_TOO, STATES, ParameterTable, instance_words
+from xsim import CorpusError, XsimError
 
-__all__ = ["Sample", "SceneSamples", "simulate_scene"]
+__all__ = ["Sample", "SceneSamples", "check_saturation", "simulate_scene"]
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,11 @@ def simulate_scene(
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 exposure, taken = expose_scene(Layout(corpus), drawn, backend, beams or {}), []
+                seed, limit = noise_seed(corpus, index), corpus.header.saturated_share
                 for frame in frames:
-                    taken.append(exposure.take(noise_seed(corpus, index), frame))
+                    taken.append(exposure.take(seed, frame))
+                    if limit is not None and frame == frames[0]:  # every shard of a series judges by the same frame
+                        check_saturation((taken[0] if frame == 0 else exposure.take(seed, 0)).first, limit)
                     tick()
         except XsimError as error:
             if not redrawable(error):
@@ -119,16 +122,37 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, taken: Taken) -> Sample:
         "redraws": drawn.attempt,
         "bodies": len(drawn.groups),
         "voltage_kv": drawn.mapping.get("source", {}).get("voltage_kv"),
+        "state": STATES.index(image.metadata["state"]),
     }
     if corpus.background is not None:
         own["image"] = corpus.background.place(drawn.index)
     if scene.second_exposure is not None:
         own["voltage_kv_second"] = scene.second_exposure.source(scene.source).voltage_kv
-    if told := image.metadata.get("energies"):
-        own |= {"energies": told["nodes"], "energies_bound": told["bound"]}
-    others = {name: taken.others[name].metadata for name in MEASURED_TOO if name in taken.others}
+    images = {"": image, **{name: taken.others[name] for name in MEASURED_TOO if name in taken.others}}
+    metadata = {name: _with_energies(each.metadata) for name, each in images.items()}
     return Sample(
         taken.images,
-        ParameterTable(corpus).row(own, {"": image.metadata} | others, drawn.drawn),
+        ParameterTable(corpus).row(own, metadata, drawn.drawn),
         instance_rows(drawn, image, instance_words(corpus), np.array([False, *drawn.placed])),
     )
+
+
+def _with_energies(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Metadata with what is told of few energies under the names of its columns."""
+    told = metadata.get("energies") or {}
+    return metadata | {"energies": told.get("nodes"), "energies_bound": told.get("bound")}
+
+
+def check_saturation(image: xsim.Radiograph, limit: float) -> None:
+    """Refuse an image of which more than a share of the pixels saturate.
+
+    Raises
+    ------
+    CorpusError
+        Another draw may have fewer.
+    """
+    share = image.metadata["saturated_share"]
+    if share > limit:
+        raise CorpusError(
+            f"{100 * share:.3g} % of the pixels saturate (corpus.saturated_share = {limit:g}) lower the dose"
+        )

@@ -5,22 +5,24 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import xsim
 from datagen.background import place_over
 from datagen.body_rule import BodyRule
+from datagen.conditions import begin_scene
 from datagen.corpus_file import CorpusFile
 from datagen.detector_format import Format
-from datagen.distribution import Choice, Distribution, draw, walk
+from datagen.distribution import draw
 from datagen.families.family import DrawnBody
 from datagen.family_scene import draw_family
 from datagen.header import SPLITS
 from datagen.pair import Pair
 from datagen.placement import PlacementError, Placer
 from datagen.stream import Stream
+from datagen.variants import variants
 from xsim import BackendError, CorpusError, OutputError, SceneError, XsimError
 
 __all__ = [
@@ -133,8 +135,9 @@ def make_scene(corpus: CorpusFile, index: int, attempt: int) -> DrawnScene:
         Where this draw cannot be made.
     """
     stream = Stream(corpus.header.seed, SCENES, index, attempt)
-    drawn: dict[str, float] = {}
-    mapping = {key: draw(value, stream, key, drawn) for key, value in corpus.tables.items()}
+    drawn = begin_scene(stream, corpus.conditions, corpus.followed)
+    tables = corpus.tables_of(format_of(corpus, index))
+    mapping = {key: draw(value, stream, key, drawn) for key, value in tables.items()}
     mapping["detector"] = draw(format_of(corpus, index).detector, stream, "detector", drawn)
     families = draw_family(corpus.families, mapping, corpus.directory, stream, drawn) if corpus.families else []
     found = _draw_bodies(corpus, mapping, families, stream, drawn)
@@ -232,7 +235,7 @@ def _place(
 
 
 def check_corpus(corpus: CorpusFile) -> None:
-    """Draw one scene per format and one per option of every choice: what is wrong shows before anything is written.
+    """Draw a scene per format, option of a choice, row of conditions: what is wrong shows before anything is written.
 
     Raises
     ------
@@ -241,60 +244,8 @@ def check_corpus(corpus: CorpusFile) -> None:
     """
     for index in range(min(len(corpus.formats), corpus.header.scenes)):
         draw_scene(corpus, index)
-    for checked, (path, variant) in enumerate(_variants(corpus)):
-        if checked == MOST_OPTIONS_CHECKED:
-            return
+    for path, variant, index in islice(variants(corpus), MOST_OPTIONS_CHECKED):
         try:
-            draw_scene(variant, 0)
+            draw_scene(variant, index)
         except CorpusError as error:
             raise CorpusError(f"{path}: {error}") from None
-
-
-def _variants(corpus: CorpusFile) -> Iterator[tuple[str, CorpusFile]]:
-    """The corpus with each option of each categorical choice made certain, one at a time."""
-    parts: dict[str, Any] = dict(corpus.tables)
-    for path, choice in _choices(parts):
-        for option in choice.choice:
-            tables = {key: _pin(value, choice, option) for key, value in corpus.tables.items()}
-            yield path, replace(corpus, tables=tables)
-    for rule in corpus.families:
-        alone = replace(corpus, families=(rule,))
-        yield rule.path, alone
-        fields = {name: getattr(rule.family, name) for name in type(rule.family).model_fields}
-        for path, choice in _choices({f"{rule.path}.{name}": value for name, value in fields.items()}):
-            name = path.removeprefix(f"{rule.path}.").split(".")[0]
-            for option in choice.choice:
-                pinned = rule.family.model_copy(update={name: _pin(fields[name], choice, option)})
-                yield path, replace(alone, families=(replace(rule, family=pinned),))
-    for number, rule in enumerate(corpus.bodies):
-        for path, choice in _choices({f"body.{rule.name}": rule.template}):
-            for option in choice.choice:
-                pinned = rule.model_copy(update={"template": _pin(rule.template, choice, option)})
-                if pinned.count is not None:
-                    pinned = pinned.model_copy(update={"count": max(1, rule.most)})
-                bodies = (*corpus.bodies[:number], pinned, *corpus.bodies[number + 1 :])
-                yield path, replace(corpus, bodies=bodies)
-
-
-def _choices(parts: dict[str, Any]) -> Iterator[tuple[str, Choice]]:
-    for key, value in parts.items():
-        for path, distribution in walk(value, key):
-            categorical = isinstance(distribution, Choice) and not all(
-                isinstance(option, (int, float, Distribution)) for option in distribution.choice
-            )
-            if isinstance(distribution, Choice) and categorical:
-                yield path, distribution
-
-
-def _pin(value: Any, choice: Choice, option: Any) -> Any:
-    """A template in which ``choice`` has become ``option``, choices around it included."""
-    if value is choice:
-        return option
-    if isinstance(value, Choice):
-        holding = [each for each in value.choice if any(found is choice for _, found in walk(each, ""))]
-        return _pin(holding[0], choice, option) if holding else value
-    if isinstance(value, dict):
-        return {key: _pin(item, choice, option) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_pin(item, choice, option) for item in value]
-    return value

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+import zarr.buffer
+import zarr.storage
 
 from datagen.beams import read_beams
 from datagen.commit import forget, write_commit
 from datagen.corpus_file import CorpusFile, load_corpus
 from datagen.layout import Layout, Shard
+from datagen.place import Place, open_place
+from datagen.root import ROOT, read_descriptions, read_root
 from datagen.sample import Sample, SceneSamples, simulate_scene
-from datagen.store import open_array, read_root
 from datagen.table import INSTANCE_COLUMNS
 from xsim import CorpusError, OutputError, Quadrature
 
@@ -37,7 +40,7 @@ def write_shard(
     Parameters
     ----------
     corpus : CorpusFile or path
-    out : path
+    out : path or URL
         A store made by `generate`; no other process may be writing the same shard.
     number : int
         0 <= number < ``Layout(corpus).shards``.
@@ -58,10 +61,11 @@ def write_shard(
         When the store cannot be written; what was written of the shard is removed.
     """
     known = corpus if isinstance(corpus, CorpusFile) else load_corpus(corpus)
-    root, layout = Path(out), Layout(known)
+    place, layout = open_place(out), Layout(known)
     shard = layout.shard(number)
-    _check_arrays(root, shard)
-    beams = read_beams(read_root(root))
+    descriptions = read_descriptions(place, shard.format.name)
+    _check_arrays(place, shard, descriptions)
+    beams = read_beams(read_root(place))
     made = list(_scenes(known, layout, shard, backend, tick, beams))
     backends = {each.backend for each in made}
     if len(backends) > 1:
@@ -77,13 +81,12 @@ def write_shard(
     samples = [sample for each in made for sample in each.samples]
     _check_shapes(shard, samples)
     try:
-        forget(root, shard)
-        _write_arrays(root, shard, samples)
-        return write_commit(root, shard, facts)
+        forget(place, shard)
+        return write_commit(place, shard, facts, _files(shard, samples, descriptions), descriptions)
     except OSError as error:
-        _clean_up(root, shard)
+        _clean_up(place, shard)
         reason = error.strerror or str(error)
-        raise OutputError(f"cannot write shard {number} to {root} ({reason}) make room and run it again") from None
+        raise OutputError(f"cannot write shard {number} to {place} ({reason}) make room and run it again") from None
 
 
 def _scenes(
@@ -100,16 +103,16 @@ def _scenes(
         yield simulate_scene(corpus, scene, range(frames[0], frames[-1] + 1), backend, tick, beams)
 
 
-def _check_arrays(root: Path, shard: Shard) -> None:
+def _check_arrays(place: Place, shard: Shard, descriptions: Mapping[str, bytes]) -> None:
     """Refuse a store of an earlier version, which lacks an array or a column."""
     for name in shard.arrays:
-        if not (root / shard.format.name / name / "zarr.json").exists():
-            raise CorpusError(f"{root} has no {name} images (an earlier version made it) generate it anew elsewhere")
-    held = open_array(root, f"{shard.format.name}/instances").attrs["columns"]
+        if f"{shard.format.name}/{name}/{ROOT}" not in descriptions:
+            raise CorpusError(f"{place} has no {name} images (an earlier version made it) generate it anew elsewhere")
+    held = json.loads(descriptions[f"{shard.format.name}/instances/{ROOT}"])["attributes"]["columns"]
     if held != list(INSTANCE_COLUMNS):
         lacking = sorted(set(INSTANCE_COLUMNS) - set(held)) or ["another order"]
         raise CorpusError(
-            f"{root} has no instance column {lacking[0]} (an earlier version made it) generate it anew elsewhere"
+            f"{place} has no instance column {lacking[0]} (an earlier version made it) generate it anew elsewhere"
         )
 
 
@@ -123,23 +126,49 @@ def _check_shapes(shard: Shard, samples: list[Sample]) -> None:
                 raise CorpusError(f"{name} images of {shard.format.name} are {shape}, the store has room for {wanted}")
 
 
-def _write_arrays(root: Path, shard: Shard, samples: list[Sample]) -> None:
+def _files(
+    shard: Shard, samples: list[Sample], descriptions: Mapping[str, bytes]
+) -> Iterator[tuple[str, bytes | memoryview]]:
+    """The files of a shard, one array after the other."""
     rows = slice(shard.first, shard.first + shard.count)
+    for name in shard.arrays:
+        images = np.stack([sample.images[name] for sample in samples])
+        yield from encode(f"{shard.format.name}/{name}", descriptions, rows, images)
+    params = np.array([each.params for each in samples])
+    yield from encode(f"{shard.format.name}/params", descriptions, rows, params)
+    name = f"{shard.format.name}/instances"
+    table = np.full((shard.count, *json.loads(descriptions[f"{name}/{ROOT}"])["shape"][1:]), np.nan)
+    for place, sample in enumerate(samples):
+        table[place, : len(sample.instances)] = sample.instances
+    yield from encode(name, descriptions, rows, table)
+
+
+def encode(
+    name: str, descriptions: Mapping[str, bytes], rows: slice, values: np.ndarray
+) -> Iterator[tuple[str, bytes | memoryview]]:
+    """Files that rows of an array become: their names in the store and their contents.
+
+    Parameters
+    ----------
+    name : str
+        Path of the array in the store, ``FORMAT/noisy``.
+    descriptions : mapping of str to bytes
+        That of the array among them.
+    rows : slice
+        Of whole shards.
+    values : array
+    """
+    memory: dict[str, Any] = {ROOT: zarr.buffer.cpu.Buffer.from_bytes(descriptions[f"{name}/{ROOT}"])}
     # an all-background label image is written like any other: every file of a shard exists and has its hash
     with zarr.config.set({"array.write_empty_chunks": True}):
-        for name in shard.arrays:
-            array = open_array(root, f"{shard.format.name}/{name}", "r+")
-            array[rows] = np.stack([sample.images[name] for sample in samples])
-        open_array(root, f"{shard.format.name}/params", "r+")[rows] = np.array([each.params for each in samples])
-        array = open_array(root, f"{shard.format.name}/instances", "r+")
-        table = np.full((shard.count, *array.shape[1:]), np.nan)
-        for place, sample in enumerate(samples):
-            table[place, : len(sample.instances)] = sample.instances
-        array[rows] = table
+        zarr.open_array(zarr.storage.MemoryStore(memory), mode="r+", zarr_format=3)[rows] = values
+    for key in sorted(memory):
+        if key != ROOT:
+            yield f"{name}/{key}", memory[key].as_buffer_like()
 
 
-def _clean_up(root: Path, shard: Shard) -> None:
+def _clean_up(place: Place, shard: Shard) -> None:
     try:
-        forget(root, shard)
+        forget(place, shard)
     except OSError:
         return  # nothing is committed; the next run clears it

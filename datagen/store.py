@@ -13,7 +13,6 @@ A shard counts when its commit record is there: see ``datagen.commit``.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,20 +20,30 @@ from typing import Any
 
 import numpy as np
 import zarr
+import zarr.storage
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from datagen.beams import describe_beams, fit_beams
 from datagen.corpus_file import CorpusFile
-from datagen.detector_format import COMMITS, Format
-from datagen.layout import TILE, Layout, Shard, padded
+from datagen.detector_format import Format
+from datagen.layout import TILE, Layout, padded
+from datagen.place import FolderPlace, Place, Where, open_place, sync
+from datagen.root import COPIES, MARK, ROOT, SCHEMA, SEAL, image_shape, open_array, read_root, state_of
+from datagen.seal import digest_of, render, seal
 from datagen.table import INSTANCE_COLUMNS, INSTANCE_WHOLE, ParameterTable, instance_words
-from xsim import CorpusError, OutputError
+from xsim import OutputError
 
-__all__ = ["LOCK", "MARK", "create_store", "image_shape", "metadata_files", "open_array", "read_root", "state_of"]
+__all__ = [
+    "create_store",
+    "describe_store",
+    "image_shape",
+    "open_array",
+    "read_root",
+    "render_copies",
+    "state_of",
+    "write_descriptions",
+]
 
-MARK = "datagen_corpus"
-SCHEMA = 1
-LOCK = ".lock"
 AXES = {
     "noisy": ("sample", "row", "column"),
     "params": ("sample", "parameter"),
@@ -42,87 +51,34 @@ AXES = {
 }
 
 
-def create_store(corpus: CorpusFile, out: Path) -> None:
+def create_store(corpus: CorpusFile, out: Where) -> None:
     """Make the empty store of a corpus, with its few energies: whole, or not at all.
+
+    Parameters
+    ----------
+    corpus : CorpusFile
+    out : path or URL
 
     Raises
     ------
     OutputError
         Where it cannot be written.
     """
-    beams = describe_beams(fit_beams(corpus))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    except OSError as error:
-        raise OutputError(f"cannot write to {out.parent} ({error.strerror}) choose another place") from None
-    try:
-        draft.chmod(0o755)
-        _write_skeleton(corpus, draft, beams)
-        draft.rename(out)  # an empty folder of that name gives way, a full one does not
-    except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        if state_of(out)[0] != "corpus":
-            raise OutputError(f"cannot create {out} ({error.strerror}) choose another place") from None
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+    write_descriptions(open_place(out), describe_store(corpus))
 
 
-def state_of(out: Path) -> tuple[str, dict[str, Any]]:
-    """What is at a path: "nothing" (or an empty folder), "corpus" with its description, or "other"."""
-    if not out.exists():
-        return "nothing", {}
-    if out.is_dir() and not any(out.iterdir()):
-        return "nothing", {}
-    try:
-        description = json.loads((out / "zarr.json").read_text())["attributes"][MARK]
-    except (OSError, ValueError, KeyError, TypeError):
-        return "other", {}
-    return ("corpus", description) if isinstance(description, dict) else ("other", {})
+def describe_store(corpus: CorpusFile) -> dict[str, bytes]:
+    """The descriptions (zarr.json files) of a corpus's store by their names in it, the root's last.
 
-
-def read_root(out: Path) -> dict[str, Any]:
-    """Description of the corpus at ``out``.
-
-    Raises
-    ------
-    CorpusError
-        Where there is none, or one of a later layout.
+    The root's holds its own hash and those of the formats' and arrays'. A copy of all of them stands in that of the
+    commit records, which holds its own hash too: what one has lost the other has.
     """
-    state, description = state_of(out)
-    if state != "corpus":
-        what = "no such folder" if not out.exists() else "it has no corpus description"
-        raise CorpusError(f"{out} is not a corpus ({what}) make one with: datagen generate CORPUS {out}")
-    if description.get("schema") != SCHEMA:
-        raise CorpusError(
-            f"{out} has store layout {description.get('schema')!r} (this version reads {SCHEMA}) update xsim"
-        )
-    return description
-
-
-def image_shape(out: Path, format_name: str) -> tuple[int, int] | None:
-    """Rows and columns of the images that a store holds of a format; None where it has no such format."""
-    try:
-        facts = json.loads((out / format_name / "zarr.json").read_text())["attributes"]
-        return facts["rows"], facts["columns"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def open_array(out: Path, name: str, mode: str = "r") -> zarr.Array:
-    """An array of the store by its path inside it, for example ``FORMAT/noisy``."""
-    return zarr.open_array(out / name, mode=mode, zarr_format=3)
-
-
-def metadata_files(shard: Shard) -> list[str]:
-    """The descriptions that the arrays of a shard's format are read by."""
-    names = [*shard.arrays, "params", "instances"]
-    return [f"{shard.format.name}/{name}/zarr.json" for name in names]
-
-
-def _write_skeleton(corpus: CorpusFile, root: Path, beams: dict[str, Any]) -> None:
+    memory: dict[str, Any] = {}
     layout = Layout(corpus)
+    group = zarr.create_group(zarr.storage.MemoryStore(memory), zarr_format=3)
+    for place, each in enumerate(corpus.formats):
+        _write_format(corpus, layout, group, place, each)
+    below = {key: value.to_bytes() for key, value in memory.items() if key != ROOT}
     header = corpus.header
     description = {
         "schema": SCHEMA,
@@ -134,13 +90,59 @@ def _write_skeleton(corpus: CorpusFile, root: Path, beams: dict[str, Any]) -> No
         "samples": layout.samples,
         "shards": layout.shards,
         "formats": [each.name for each in corpus.formats],
-        **beams,
+        "descriptions": {key: digest_of(content) for key, content in below.items()},
+        **describe_beams(fit_beams(corpus)),
     }
-    group = zarr.create_group(root, zarr_format=3, attributes={MARK: description})
+    root = render({MARK: seal(description, SEAL)})
+    return {**below, COPIES: render_copies({**below, ROOT: root}), ROOT: root}
+
+
+def render_copies(descriptions: dict[str, bytes]) -> bytes:
+    """The description of the commit records' group: with a copy of every other description."""
     about = "One group per finished shard; its attributes are the commit record. A shard without one does not exist."
-    group.create_group(COMMITS, attributes={"about": about})
-    for place, each in enumerate(corpus.formats):
-        _write_format(corpus, layout, group, place, each)
+    copies = {key: content.decode() for key, content in descriptions.items()}
+    return render(seal({"about": about, "descriptions": copies}, SEAL))
+
+
+def write_descriptions(place: Place, descriptions: dict[str, bytes]) -> None:
+    """Write the descriptions of a new store: whole, or not at all. One that another process made meanwhile is kept.
+
+    Raises
+    ------
+    OutputError
+        Where they cannot be written.
+    """
+    if isinstance(place, FolderPlace):
+        _write_folder(place.root, descriptions)
+        return
+    try:
+        for key, content in descriptions.items():
+            if key != ROOT:
+                place.write(key, content)
+        place.create(ROOT, descriptions[ROOT])  # a store is there when its root is
+    except OSError as error:
+        raise OutputError(f"cannot write to {place} ({error.strerror or error}) choose another place") from None
+
+
+def _write_folder(out: Path, descriptions: dict[str, bytes]) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    except OSError as error:
+        raise OutputError(f"cannot write to {out.parent} ({error.strerror}) choose another place") from None
+    try:
+        draft.chmod(0o755)
+        for key, content in descriptions.items():
+            FolderPlace(draft).write(key, content)
+        draft.rename(out)  # an empty folder of that name gives way, a full one does not
+        sync(out.parent)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        if state_of(out)[0] != "corpus":
+            raise OutputError(f"cannot create {out} ({error.strerror}) choose another place") from None
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
 
 
 def _write_format(corpus: CorpusFile, layout: Layout, group: zarr.Group, place: int, each: Format) -> None:
@@ -194,12 +196,3 @@ def _create(
         dimension_names=axes,
         attributes=attributes,
     )
-
-
-def sync(path: Path) -> None:
-    """Bring a file or folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

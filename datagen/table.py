@@ -17,7 +17,7 @@ from datagen.distribution import Choice, Distribution, numbers_of, walk
 from datagen.family_scene import FAMILY
 from datagen.header import SPLITS
 
-__all__ = ["INSTANCE_COLUMNS", "ParameterTable", "class_of", "instance_words", "material_name"]
+__all__ = ["INSTANCE_COLUMNS", "STATES", "ParameterTable", "class_of", "instance_words", "material_name"]
 
 WHOLE = ("scene", "frame", "seed", "redraws", "bodies", "adc_bits")
 # columns that the radiograph's metadata gives under the same name
@@ -27,7 +27,8 @@ MEASURED = (
     "saturated_share", "invalid_share",
 )  # fmt: skip
 MEASURED_TOO = ("second", "pair")  # other images with a column of each as well, NAME_second
-OWN = ("scene", "frame", "seed", "split", "redraws", "bodies", "voltage_kv")
+OWN = ("scene", "frame", "seed", "split", "redraws", "bodies", "voltage_kv", "state")
+STATES = ("raw", "offset_corrected", "flat_field_corrected")  # of correction, words of the column
 IMAGE = "image"  # name of the real one, of a corpus with a background
 FEW = ("energies", "energies_bound")  # of a corpus that asks for few energies
 INSTANCE_COLUMNS = (
@@ -36,7 +37,7 @@ INSTANCE_COLUMNS = (
     "target",
 )  # fmt: skip
 SEVERAL = "several"
-CLASSES = ("box", "cone", "cylinder", "ellipsoid", "mesh", "sphere", "step_wedge", "tube", "volume")
+CLASSES = ("box", "cone", "cylinder", "ellipsoid", "mesh", "sphere", "spheres", "step_wedge", "tube", "volume")
 INSTANCE_WHOLE = ("label", "target", "row_first", "row_stop", "column_first", "column_stop", "pixels")
 
 
@@ -85,22 +86,28 @@ class ParameterTable:
     corpus: CorpusFile
 
     @cached_property
-    def _drawn(self) -> dict[str, Distribution]:
-        parts: dict[str, Any] = dict(self.corpus.tables)
-        parts["detector"] = [each.detector for each in self.corpus.formats]
-        found: dict[str, Distribution] = {}
+    def _named(self) -> list[tuple[str, Distribution]]:
+        """Everything that is drawn into a column, by its name; several may share one."""
+        formats = self.corpus.formats
+        keys = dict.fromkeys([*self.corpus.tables, *(key for each in formats for key in each.tables)])
+        parts = {key: [self.corpus.tables_of(each).get(key) for each in formats] for key in keys}
+        parts["detector"] = [each.detector for each in formats]
+        found: list[tuple[str, Distribution]] = [(table.name, table.row) for table in self.corpus.conditions]
         for rule in self.corpus.families:
-            found.update(rule.distributions())
-        for key, value in parts.items():
-            items = value if key == "detector" else [value]
-            for item in items:
-                for path, distribution in walk(item, key):
-                    found.setdefault(path, distribution)
-        for rule in self.corpus.bodies:
-            if rule.count is None:
-                found.update((path, each) for path, each in walk(rule.template, f"body.{rule.name}"))
-            elif isinstance(rule.count, Distribution):
-                found[f"body.{rule.name}.count"] = rule.count
+            found += rule.distributions()
+        found += [pair for key, items in parts.items() for item in items for pair in walk(item, key)]
+        for body in self.corpus.bodies:
+            if body.count is None:
+                found += walk(body.template, f"body.{body.name}")
+            elif isinstance(body.count, Distribution):
+                found.append((f"body.{body.name}.count", body.count))
+        return found
+
+    @cached_property
+    def _drawn(self) -> dict[str, Distribution]:
+        found: dict[str, Distribution] = {}
+        for path, distribution in self._named:
+            found.setdefault(path, distribution)
         return found
 
     @cached_property
@@ -113,7 +120,7 @@ class ParameterTable:
     @cached_property
     def whole(self) -> list[str]:
         """Names of the columns that hold whole numbers."""
-        bits = [name for name in self._of_others if name.startswith("adc_bits")]
+        bits = [name for name in self._of_others if name.rpartition("_")[0] in ("adc_bits", "energies")]
         return [*WHOLE, *self._few[:1], *bits]
 
     @cached_property
@@ -124,22 +131,23 @@ class ParameterTable:
     def _of_others(self) -> list[str]:
         held = [other for other in MEASURED_TOO if any(other in each.others for each in self.corpus.formats)]
         voltage = ["voltage_kv_second"] if "second_exposure" in self.corpus.tables else []
-        return [*voltage, *(f"{name}_{other}" for other in held for name in MEASURED)]
+        return [*voltage, *(f"{name}_{other}" for other in held for name in (*self._few, *MEASURED))]
 
     @cached_property
     def words(self) -> dict[str, list[Any]]:
         """Lists that codes point into: of the split, and of choices between other things than numbers."""
-        lists: dict[str, list[Any]] = {"split": list(SPLITS)}
+        lists: dict[str, list[Any]] = {"split": list(SPLITS), "state": list(STATES)}
         if self.corpus.background is not None:
             lists[IMAGE] = list(self.corpus.background.files)
         if self.corpus.families:
             lists[FAMILY] = [rule.name for rule in self.corpus.families]
-        for path, distribution in self._drawn.items():
+        for path, distribution in self._named:
             if isinstance(distribution, Choice) and not numbers_of(distribution):
                 options = distribution.choice
-                if not any(isinstance(option, Distribution) for option in options):
-                    lists[path] = [option if isinstance(option, str) else _text(option) for option in options]
-        return lists
+                told = lists.setdefault(path, [])
+                if len(told) == distribution.first_code and not any(isinstance(each, Distribution) for each in options):
+                    told += [option if isinstance(option, str) else _text(option) for option in options]
+        return {path: told for path, told in lists.items() if told}
 
     def row(self, own: dict[str, Any], metadata: dict[str, dict[str, Any]], drawn: dict[str, float]) -> list[float]:
         """One row, NaN where a column does not apply to this sample.
@@ -154,7 +162,7 @@ class ParameterTable:
         """
         given = {**drawn, **own}
         for name, told in metadata.items():
-            given |= {f"{key}_{name}" if name else key: told.get(key) for key in MEASURED}
+            given |= {f"{key}_{name}" if name else key: told.get(key) for key in (*self._few, *MEASURED)}
         values = [given.get(column) for column in self.columns]
         return [float("nan") if value is None else float(value) for value in values]
 

@@ -64,10 +64,22 @@ def conditions_of(corpus: datagen.Corpus, views: list[datagen.CorpusView]) -> di
         for name, values in {**table, "read_noise_quanta": read, "level": _levels(view)}.items():
             found.setdefault(name, []).extend(values[np.isfinite(values)].tolist())
     return {
-        "states": [corpus.description["corpus"].get("acquisition", {}).get("state", "raw")],
+        "states": _states(corpus, views),
         "conditions": {name: [min(values), max(values)] for name, values in found.items() if values},
         "corpus": {"name": corpus.name, "sha256": corpus.sha256, "train_samples": sum(map(len, views))},
     }
+
+
+def _states(corpus: datagen.Corpus, views: list[datagen.CorpusView]) -> list[str]:
+    """States of correction of the images; those of older stores stand in their corpus file alone."""
+    found: dict[str, None] = {}
+    for view in views:
+        if "state" in view.reader.columns:
+            words = view.reader.words["state"]
+            found.update((words[int(code)], None) for code in np.unique(view.params("state")))
+        else:
+            found[corpus.description["corpus"].get("acquisition", {}).get("state", "raw")] = None
+    return list(found)
 
 
 def sample_conditions(metadata: Mapping[str, Any]) -> dict[str, float]:

@@ -116,10 +116,10 @@ XSIM_FN void add_folded(const float* at, const float* weight, i32 radius, i32 la
   }
 }
 
-// Radius of the kernels that spread_classes folds, at the most.
+// Radius of the kernels that spread_mirrored folds, at the most.
 #define XSIM_FOLD 128
 
-struct SpreadClassesArgs {
+struct SpreadMirroredArgs {
   const float* light;      // [class, row + 2 margin, column + 2 margin]
   const float* quadrants;  // [class, 1 + radius, 1 + radius] weights of the rows and columns from the middle on
   const i32* radii;        // [class] beyond which its kernel is nought; none above `radius`, that not above XSIM_FOLD
@@ -129,7 +129,7 @@ struct SpreadClassesArgs {
 
 // spread_light of kernels that are the same mirrored, with half the additions and a quarter of the multiplications: the
 // two rows at a distance are added first, then the two columns. Work item: as there.
-XSIM_KERNEL(spread_classes, SpreadClassesArgs) {
+XSIM_KERNEL(spread_mirrored, SpreadMirroredArgs) {
   const i32 groups = (args.columns + XSIM_LANES - 1) / XSIM_LANES;
   const i32 row = (i32)(item / groups), first = (i32)(item % groups) * XSIM_LANES;
   const i32 lanes = smaller(XSIM_LANES, args.columns - first), stride = args.columns + 2 * args.margin;

@@ -301,3 +301,21 @@ def test_what_cannot_be_stored_is_refused_in_one_line(tmp_path, change, words):
     assert "\n" not in str(caught.value) and not (tmp_path / "out.zarr").exists()
     for word in words:
         assert word in str(caught.value)
+
+
+def test_few_energies_of_both_images(tmp_path):
+    """Fits of the second beam and of the pair's screen are in the store too, and within the bound."""
+    pair = "[detector.pair]\nscintillator = { areal_density_mg_cm2 = 33.91 }\n[[body]]"
+    few = ("quanta_per_pixel = 200", 'quanta_per_pixel = 200\nenergies = "few"')
+    changes = (few, ("{ uniform = [110, 130] }", "120"), ("[[body]]", pair))
+    corpus = saved(tmp_path, TWICE, *changes)
+    datagen.generate(corpus, tmp_path / "out.zarr", progress=False)
+    out = datagen.open_corpus(tmp_path / "out.zarr")
+    assert len(out.description["quadratures"]) == 3
+    for sample in out.subset():
+        told = sample["params"]
+        for suffix in ("", "_second"):
+            assert 2 <= told[f"energies{suffix}"] <= 9 and 0 < told[f"energies_bound{suffix}"] < 1e-3
+        # the thin screen's edge at 60 kV asks for more than nine: all bins, without an error
+        assert (told["energies_pair"], told["energies_bound_pair"]) == (65, 0.0)
+        assert all(type(told[f"energies{suffix}"]) is int for suffix in ("", "_second", "_pair"))

@@ -104,12 +104,12 @@ def test_command_writes_the_sheet_and_nothing_else(tmp_path, capsys, what):
 
 
 def test_pages_and_histograms(tmp_path, capsys):
-    corpus, page, plot = small(tmp_path), tmp_path / "p.html", tmp_path / "h.png"
+    corpus, page, plot = line_corpus(tmp_path), tmp_path / "p.html", tmp_path / "h.png"
     arguments = (corpus, "-o", tmp_path / "s.png", "--count", 1, "--html", page, "--histograms", plot)
     assert preview(*arguments) == 0
-    assert "4 scenes drawn" in capsys.readouterr().out
+    assert "3 scenes drawn" in capsys.readouterr().out
     text = page.read_text()
-    assert "data:image/png;base64" in text and "geometry.sod_mm" in text and "http" not in text
+    assert "data:image/png;base64" in text and "acquisition.line_rate_hz" in text and "http" not in text
     assert preview(*arguments) == 0, "its own files are replaced"
 
 

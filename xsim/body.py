@@ -8,12 +8,12 @@ from pydantic import Discriminator, Tag
 
 from xsim.errors import nearest_names
 from xsim.mesh import MeshBody
-from xsim.primitive import Box, Cone, Cylinder, Ellipsoid, PosedBody, Sphere, StepWedge, Tube
+from xsim.primitive import Box, Cone, Cylinder, Ellipsoid, PosedBody, Sphere, Spheres, StepWedge, Tube
 from xsim.volume import VolumeBody
 
 __all__ = ["Body", "check_shape"]
 
-SHAPES = ("box", "sphere", "ellipsoid", "cylinder", "cone", "tube", "step_wedge")
+SHAPES = ("box", "sphere", "ellipsoid", "cylinder", "cone", "tube", "step_wedge", "spheres")
 
 
 def body_kind(value: Any) -> str:
@@ -46,6 +46,7 @@ Body: TypeAlias = Annotated[
     | Annotated[Cone, Tag("cone")]
     | Annotated[Tube, Tag("tube")]
     | Annotated[StepWedge, Tag("step_wedge")]
+    | Annotated[Spheres, Tag("spheres")]
     | Annotated[MeshBody, Tag("mesh")]
     | Annotated[VolumeBody, Tag("volume")],
     Discriminator(body_kind),

@@ -14,9 +14,10 @@ from abc import ABC, abstractmethod
 import numpy as np
 from scipy.spatial import ConvexHull, cKDTree
 
+from xsim.errors import SceneError
 from xsim.mesh import Mesh
 from xsim.outline import Outline
-from xsim.primitive import BOX, CONE, ELLIPSOID, Part, Solid, StepWedge
+from xsim.primitive import BOX, CONE, ELLIPSOID, Part, Solid, Spheres, StepWedge
 
 __all__ = ["Host", "host_of"]
 
@@ -244,6 +245,8 @@ def host_of(shape: Solid | Mesh) -> Host:
     """What finds clearances inside a body."""
     if isinstance(shape, (Mesh, StepWedge)):
         return SurfaceHost(shape)
+    if isinstance(shape, Spheres):
+        raise SceneError("a defect cannot be inside spheres (they are many) place a body of its own")
     bore = [part for part in shape.parts() if part.hole]
     (solid,) = (part for part in shape.parts() if not part.hole)
     return ConvexHost(solid, float(bore[0].half_mm[0]) if bore else 0.0)

@@ -74,7 +74,7 @@ ARGUMENTS = {
     "spread_light": layout(
         "light kernels radii spread", *((name, "i4") for name in ("rows", "columns", "radius", "margin", "classes"))
     ),
-    "spread_classes": layout(
+    "spread_mirrored": layout(
         "light quadrants radii spread", *((name, "i4") for name in ("rows", "columns", "radius", "margin", "classes"))
     ),
     "spread_along": layout(

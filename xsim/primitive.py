@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field, model_validator
+from scipy.spatial import cKDTree
 
 from xsim.geometry import rotation_matrix
 from xsim.schema import Number, Positive, StrictModel
@@ -22,12 +24,14 @@ __all__ = [
     "PosedBody",
     "Solid",
     "Sphere",
+    "Spheres",
     "StepWedge",
     "Tube",
 ]
 
 Vector: TypeAlias = tuple[Number, Number, Number]
 BOX, ELLIPSOID, CYLINDER, CONE = 0, 1, 2, 3
+TOUCH_MM = 1e-5  # that spheres of one body may reach into each other
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,51 @@ class StepWedge(Solid):
             half = 0.5 * np.array([self.step_length_mm, self.width_mm, thickness])
             parts.append(Part(BOX, half, np.array([x, 0.0, half[2]])))
         return parts
+
+
+class Spheres(Solid):
+    """Spheres that touch at most, of one material, as one body: pores of a foam, beads."""
+
+    shape: Literal["spheres"]
+    centres_mm: Annotated[tuple[Vector, ...], Field(min_length=1)]
+    radii_mm: Annotated[tuple[Positive, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _stand_apart(self) -> Spheres:
+        if len(self.centres_mm) != len(self.radii_mm):
+            raise ValueError(
+                f"{len(self.centres_mm)} centres_mm and {len(self.radii_mm)} radii_mm (one each) mend them"
+            )
+        centres, radii = self.balls
+        tree = cKDTree(centres)
+        near = tree.query_pairs(2 * float(np.sort(radii)[-1]), output_type="ndarray")
+        gaps = np.linalg.norm(centres[near[:, 0]] - centres[near[:, 1]], axis=1) - radii[near].sum(axis=1)
+        if (gaps < -TOUCH_MM).any():
+            one, other = near[int(gaps.argmin())] + 1
+            raise ValueError(f"spheres {one} and {other} overlap by {-gaps.min():.3g} mm (they may touch) move them")
+        return self
+
+    @functools.cached_property
+    def balls(self) -> tuple[np.ndarray, np.ndarray]:
+        """Centres [sphere, 3] and radii [sphere] in the body's frame, float64 mm."""
+        return np.array(self.centres_mm), np.array(self.radii_mm)
+
+    def parts(self) -> list[Part]:
+        centres, radii = self.balls
+        return [Part(ELLIPSOID, half, at) for half, at in zip(np.repeat(radii[:, None], 3, 1), centres, strict=True)]
+
+    def bounds(self) -> np.ndarray:
+        centres, radii = self.balls
+        low, high = (centres - radii[:, None]).min(axis=0), (centres + radii[:, None]).max(axis=0)
+        return self.to_world(np.where(np.array(list(np.ndindex(2, 2, 2))), high, low))
+
+    def farthest(self, direction: np.ndarray) -> float:
+        centres, radii = self.balls
+        return float((self.to_world(centres) @ direction + radii).max())
+
+    def contains(self, point_mm: np.ndarray) -> bool:
+        centres, radii = self.balls
+        return bool((np.linalg.norm(centres - self.to_body(point_mm), axis=1) < radii).any())
 
 
 def upright(radius_mm: float, height_mm: float) -> np.ndarray:

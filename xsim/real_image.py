@@ -120,8 +120,8 @@ class RealImage:
         mean = stack.mean(axis=0, dtype=np.float64)
         if not float(np.percentile(mean - black, BRIGHT_PERCENT)) > 0:
             raise MeasurementError(
-                f"the image is no brighter than black ({float(black.mean()):.6g} ADU; it has no signal) check black_adu, "
-                "the dark frames or the state"
+                f"the image is no brighter than black ({float(black.mean()):.6g} ADU; it has no signal) check "
+                "black_adu, the dark frames or the state"
             )
         known = np.asarray((stack < ceiling).all(axis=0))
         level = local_level(mean - black, law[0] / len(stack), law[1] / len(stack), known)

@@ -231,9 +231,9 @@ def convolved(light: Any, spread: LightSpread, backend: Backend) -> Any:
         return found if spread.lag is None or not spread.is_line else spread.lag.along(found, spread.late_lines)
     radius, common = width // 2, {"radii": xp.asarray(spread.radii), "rows": rows, "columns": columns, "margin": beside}
     common |= {"light": light, "spread": found, "radius": radius, "classes": classes}
-    if classes > 1 and radius <= FOLD_PX:
+    if radius <= FOLD_PX:
         quadrants = np.ascontiguousarray(spread.kernels[:, radius:, radius:])
-        backend.launch("spread_classes", items, quadrants=xp.asarray(quadrants), **common)
+        backend.launch("spread_mirrored", items, quadrants=xp.asarray(quadrants), **common)
     else:
         backend.launch("spread_light", items, kernels=xp.asarray(spread.kernels), **common)
     if spread.glare is None:

@@ -1,8 +1,22 @@
 """Scene families: kinds of scenes that a corpus file asks for by name, each a module."""
 
+from datagen.families.casting import Casting
+from datagen.families.circuit_board import CircuitBoard
 from datagen.families.family import Family
+from datagen.families.foam import Foam
+from datagen.families.food import Food
+from datagen.families.weldment import Weldment
 
 __all__ = ["FAMILIES", "Family"]
 
 #: Every family by its name.
-FAMILIES: dict[str, type[Family]] = {each.family: each for each in ()}
+FAMILIES: dict[str, type[Family]] = {
+    each.family: each
+    for each in (
+        Casting,
+        CircuitBoard,
+        Foam,
+        Food,
+        Weldment,
+    )
+}

@@ -17,6 +17,7 @@ from datagen.distribution import KINDS, Choice, Distribution, draw, parse
 from datagen.stream import Stream
 
 __all__ = [
+    "EACH",
     "Angle",
     "Count",
     "DrawnBody",
@@ -163,6 +164,9 @@ def parsed(value: Any) -> Any:
 
 
 _READ = BeforeValidator(parsed)
+#: Mark of a field that is drawn for each body, by the family: ``Annotated[Length, EACH]``. ``values`` has it undrawn,
+#: what was drawn is in the instance table.
+EACH = "drawn for each body"
 # one value, a distribution, or a list of these where a field is a vector
 Number: TypeAlias = Annotated[Any, _READ, AfterValidator(NumberIn())]
 Angle: TypeAlias = Annotated[Any, _READ, AfterValidator(NumberIn())]
@@ -185,7 +189,7 @@ class Family(BaseModel):
         One paragraph.
     kinds : tuple of str
         Of its bodies, in the order in which a reader meets them.
-    materials : tuple of str
+    materials : tuple
         Those it may use beyond the options of its fields with "material" in their name.
     """
 
@@ -196,7 +200,7 @@ class Family(BaseModel):
     family: ClassVar[str]
     about: ClassVar[str]
     kinds: ClassVar[tuple[str, ...]]
-    materials: ClassVar[tuple[str, ...]] = ()
+    materials: ClassVar[tuple[Any, ...]] = ()
 
     def most_bodies(self) -> int:
         """Greatest number of bodies in a scene."""
@@ -208,7 +212,7 @@ class Family(BaseModel):
         Parameters
         ----------
         values : dict
-            {field: drawn plain value}.
+            {field: drawn plain value}; of a field marked `EACH` what to draw from.
         stream : Stream
             For all that the fields do not say.
         view : ViewField
@@ -238,6 +242,9 @@ class Family(BaseModel):
         """
         values: dict[str, Any] = {}
         for name, field in type(self).model_fields.items():
+            if EACH in field.metadata:
+                values[name] = getattr(self, name)
+                continue
             values[name] = draw(getattr(self, name), stream, f"{path}.{name}", drawn)
             for check in field.metadata:
                 if isinstance(check, AfterValidator):

@@ -1,29 +1,20 @@
-"""A corpus as a torch dataset: crops, flips and quarter turns, the same for the same seed, epoch and index.
-
-This module alone imports torch; ``import datagen`` does not.
-"""
+"""A corpus by sample number: crops, flips and quarter turns, the same for the same seed, epoch and index."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+import torch
+from torch.utils.data import Dataset
 
 from datagen.corpus import CorpusView, open_corpus
 from datagen.stream import Stream
+from datagen.torch_data.crops import IMAGES, SCALARS, check_crop, crop_of, stacked
 from xsim import CorpusError
 
-try:
-    import torch
-    from torch.utils.data import Dataset
-except ImportError:
-    raise ImportError("torch is not installed (datasets need it) pip install 'xsim[train]'") from None
-
-__all__ = ["CorpusDataset"]
-
-IMAGES = ("noisy", "clean", "noise", "labels", "valid")
-SCALARS = ("a_pixel_adu", "b_adu2", "offset_adu", "quanta_per_pixel", "voltage_kv", "exposure_mas")
+__all__ = ["CorpusDataset", "check_names"]
 
 
 class CorpusDataset(Dataset[dict[str, Any]]):
@@ -48,11 +39,13 @@ class CorpusDataset(Dataset[dict[str, Any]]):
     seed : int
     format : str, optional
         Detector format, where the corpus has several.
+    images, scalars : sequence of str
+        What an item has, of what the store holds.
 
     Raises
     ------
     CorpusError
-        An empty split, or a crop larger than the images.
+        An empty split, images or scalars that are not stored, or a crop larger than the images.
     """
 
     def __init__(
@@ -64,13 +57,15 @@ class CorpusDataset(Dataset[dict[str, Any]]):
         crops_per_sample: int = 1,
         seed: int = 0,
         format: str | None = None,
+        images: Sequence[str] = IMAGES,
+        scalars: Sequence[str] = SCALARS,
     ) -> None:
         self.view = source if isinstance(source, CorpusView) else open_corpus(source).subset(format, split)
         if len(self.view) == 0:
             raise CorpusError(f"no samples in split {self.view.split!r} of {self.view.corpus.path} (none is finished)")
-        self.crop = (crop, crop) if isinstance(crop, int) else crop or self.view.shape
-        if not all(0 < length <= limit for length, limit in zip(self.crop, self.view.shape, strict=True)):
-            raise CorpusError(f"crop {self.crop} does not fit into images of {self.view.shape}")
+        self.crop = check_crop(crop, [self.view.shape])
+        check_names(self.view, images, scalars)
+        self.images, self.scalars = tuple(images), tuple(scalars)
         self.augment, self.crops_per_sample, self.seed = augment, crops_per_sample, seed
         # in shared memory, so that workers that outlive an epoch see the next one
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -87,24 +82,28 @@ class CorpusDataset(Dataset[dict[str, Any]]):
             raise IndexError(f"item {item} is outside 0..{len(self) - 1}")
         sample = self.view[item // self.crops_per_sample]
         stream = Stream(self.seed, int(self._epoch), item)
-        corner = [stream.below(limit - length + 1) for limit, length in zip(self.view.shape, self.crop, strict=True)]
-        window = tuple(slice(start, start + length) for start, length in zip(corner, self.crop, strict=True))
+        row, column = (stream.below(limit - own + 1) for limit, own in zip(self.view.shape, self.crop, strict=True))
         symmetry = stream.below(8) if self.augment else 0
-        images = {name: _turned(sample[name][window], symmetry) for name in IMAGES}
-        scalars = {name: _scalar(sample["params"][name]) for name in SCALARS}
+        cut = (row, column), self.crop, symmetry
         return {
-            **{name: torch.from_numpy(images[name])[None] for name in ("noisy", "clean", "noise", "valid")},
-            "labels": torch.from_numpy(images["labels"].astype(np.int32)),
-            **scalars,
+            **{name: stacked(name, [crop_of(sample[name], *cut)])[0] for name in self.images},
+            **{name: _scalar(sample["params"][name]) for name in self.scalars},
             "index": sample["index"],
         }
 
 
-def _turned(image: np.ndarray, symmetry: int) -> np.ndarray:
-    """One of eight symmetries; quarter turns of an image that is not square become half turns."""
-    turns = symmetry >> 1 if image.shape[0] == image.shape[1] else symmetry & 2
-    flipped = image[:, ::-1] if symmetry & 1 else image
-    return np.ascontiguousarray(np.rot90(flipped, turns))
+def check_names(view: CorpusView, images: Sequence[str], scalars: Sequence[str]) -> None:
+    """Refuse images and parameters that a corpus does not hold.
+
+    Raises
+    ------
+    CorpusError
+        One of them.
+    """
+    if lacking := set(images) - set(view.images):
+        raise CorpusError(f"no {sorted(lacking)[0]!r} images in {view.corpus.path} (it has {', '.join(view.images)})")
+    if lacking := set(scalars) - set(view.reader.columns):
+        raise CorpusError(f"no parameter {sorted(lacking)[0]!r} (known: {', '.join(view.reader.columns)})")
 
 
 def _scalar(value: float | None) -> torch.Tensor:

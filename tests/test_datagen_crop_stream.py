@@ -1,0 +1,303 @@
+"""Streams of crops: every crop once, by whomever it is read, in an order that can be taken up anywhere."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from test_datagen_store import small_corpus
+from test_datagen_torch import same
+
+import datagen
+import xsim
+from datagen.crop_order import CropOrder, Run
+from datagen.format_reader import FormatReader
+
+torch = pytest.importorskip("torch")
+
+from datagen.torch_data import CorpusDataset, CorpusStream  # noqa: E402
+
+ALL = ("noisy", "clean", "noise", "labels", "valid")
+TWO = '[[detector]]\nname = "wide"\npreset = "generic-gos-200um"\nrows = 24\ncolumns = 600\n\n[[detector]]'
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """24 samples of two formats in shards of 4."""
+    folder = tmp_path_factory.mktemp("crops")
+    corpus = small_corpus(folder, ("[detector]", TWO), ("scenes = 11", "scenes = 24"))
+    datagen.generate(corpus, folder / "out.zarr", progress=False)
+    return folder / "out.zarr"
+
+
+def keys(batches):
+    """What tells crops apart: their samples and pixels, in the order they came."""
+    return [
+        (index, noisy.numpy().tobytes())
+        for batch in batches
+        for index, noisy in zip(batch["index"].tolist(), batch["noisy"], strict=True)
+    ]
+
+
+def stream(out, **options):
+    return CorpusStream(out, **{"split": None, "crop": 16, "crops_per_sample": 4, "batch": 4, "seed": 3, **options})
+
+
+SIZES = np.array([4, 1, 7, 4, 3, 4, 4])
+
+
+def played(order, epoch, run, skip=0):
+    return [tuple(crop) for step in order.steps(epoch, run, skip) for crop in step.crops.tolist()]
+
+
+@pytest.mark.parametrize("buffer", [1, 2, 4, 50])
+def test_an_order_plays_every_crop_once_with_few_shards_in_memory(buffer):
+    order = CropOrder(SIZES, 5, 1, buffer, seed=1)
+    wanted = {(shard, sample, k) for shard, size in enumerate(SIZES) for sample in range(size) for k in range(5)}
+    for epoch in range(3):
+        crops = played(order, epoch, Run())
+        assert len(crops) == len(wanted) and set(crops) == wanted
+        opened = []
+        for step in order.steps(epoch, Run()):
+            assert len(step.shards) <= buffer
+            opened += [shard for shard in step.shards if shard not in opened[-buffer:]]
+            assert set(step.crops[:, 0]) <= set(step.shards)
+        assert sorted(opened) == list(range(len(SIZES)))  # no shard is opened twice
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_ranks_and_workers_share_an_epoch(ranks, workers):
+    """Equally long, without overlap; left out are fewer samples than there are readers, and no full batch."""
+    order = CropOrder(SIZES, 6, 4, 2, seed=7)
+    lengths, seen = set(), []
+    for rank in range(ranks):
+        for worker in range(workers):
+            run = Run(rank, ranks, worker, workers)
+            crops = played(order, 2, run)
+            assert len(crops) == order.batches(run) * 4
+            lengths.add(len(crops))
+            seen += crops
+    assert len(lengths) == 1 and len(set(seen)) == len(seen)
+    readers = ranks * workers
+    assert SIZES.sum() * 6 - len(seen) < 6 * (ranks + ranks * workers) + 4 * readers
+
+
+def test_an_order_mixes_and_repeats():
+    order = CropOrder(np.full(20, 8), 16, 1, 3, seed=0)
+    first, again, other = (played(order, epoch, Run()) for epoch in (0, 0, 1))
+    assert first == again and first != other
+    for place in range(400, 2000, 100):  # a batch of 64 has crops of all shards in memory and most of their samples
+        batch = first[place : place + 64]
+        assert len({shard for shard, *_ in batch}) >= 3 and len({crop[:2] for crop in batch}) > 15
+    # skipping is going on
+    assert all(played(order, 0, Run(), skip) == first[skip:] for skip in (1, 127, 128, 1000, len(first) - 1))
+
+
+def test_too_few_crops_for_a_batch():
+    with pytest.raises(xsim.CorpusError, match="no batch of 64"):
+        next(CropOrder(np.array([3]), 4, 64, 2, 0).steps(0, Run()))
+
+
+def test_batches_hold_windows_of_samples(out):
+    """Against the random-access reader: each crop is a window of its own sample, in all its images."""
+    corpus = datagen.open_corpus(out)
+    view = corpus.subset(corpus.formats[1])
+    samples = {sample["index"]: sample for sample in view}
+    count = 0
+    for batch in CorpusStream(view, crop=(16, 24), augment=False, batch=8, images=ALL, crops_per_sample=4):
+        assert torch.equal(batch["noisy"], batch["clean"] + batch["noise"])
+        assert batch["valid"].dtype == torch.bool and batch["labels"].dtype == torch.int32
+        assert batch["noisy"].shape == (8, 1, 16, 24) and batch["labels"].shape == (8, 16, 24)
+        for place, index in enumerate(batch["index"].tolist()):
+            sample, count = samples[index], count + 1
+            assert batch["a_pixel_adu"][place].item() == np.float32(sample["params"]["a_pixel_adu"])
+            found = np.lib.stride_tricks.sliding_window_view(sample["noisy"], (16, 24))
+            ((row, column),) = np.argwhere((found == batch["noisy"][place, 0].numpy()).all(axis=(2, 3)))
+            window = np.s_[row : row + 16, column : column + 24]
+            for name in ("clean", "valid"):
+                assert np.array_equal(batch[name][place, 0], sample[name][window])
+            assert np.array_equal(batch["labels"][place], sample["labels"][window])
+    assert count == 4 * len(view)
+
+
+def test_windows_and_symmetries_are_uniform():
+    """Corners and symmetries by chi-square, at a chance of 1e-4 to fail for a sound generator."""
+    found = CropOrder(np.array([400]), 16, 1, 2, seed=5).windows(1, 0, (9, 4)).reshape(-1, 3)
+    for values, kinds, limit in ((found[:, 0], 10, 33.7), (found[:, 1], 5, 23.5), (found[:, 2], 8, 29.9)):
+        counts = np.bincount(values, minlength=kinds)
+        assert counts.shape == (kinds,)
+        expected = len(found) / kinds
+        assert ((counts - expected) ** 2 / expected).sum() < limit
+
+
+def test_crops_of_an_epoch_do_not_depend_on_the_readers(out):
+    alone = keys(stream(out))
+    assert len(alone) == len(set(alone)) == 96
+    by_two = [keys(stream(out, rank=rank, world_size=2)) for rank in range(2)]
+    assert len(by_two[0]) == len(by_two[1]) == 48
+    assert sorted(by_two[0] + by_two[1]) == sorted(alone)
+    other = stream(out)
+    other.set_epoch(1)
+    assert keys(other) != alone and len(set(keys(other)) & set(alone)) < 5
+
+
+@pytest.mark.parametrize("context", ["spawn", "fork", pytest.param("forkserver", marks=pytest.mark.slow)])
+# torch itself warns of forking a process with threads on some Pythons
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_workers_read_what_one_process_reads(out, context):
+    """Two workers: their batches alternate, each those of its own run; the next epoch in the same processes."""
+    reader = stream(out, workers=2)
+    loader = reader.loader(multiprocessing_context=context)
+    assert len(loader) == len(reader) == 24
+    alone = sorted(keys(stream(out)))
+    first = list(loader)
+    assert len(first) == len(loader) and sorted(keys(first)) == alone
+    reader.set_epoch(1)
+    second = list(loader)
+    assert sorted(keys(second)) != alone
+    state = json.loads(json.dumps(reader.state_dict(given=7)))
+    del loader
+    resumed = stream(out, workers=2)
+    resumed.load_state_dict(state)
+    rest = list(resumed.loader(multiprocessing_context=context))
+    assert len(rest) == len(second) - 7
+    assert all(same(one, other) for one, other in zip(rest, second[7:], strict=True))
+
+
+def test_goes_on_in_the_middle_of_an_epoch(out):
+    whole = stream(out, images=ALL)
+    whole.set_epoch(4)
+    batches = list(whole)
+    for place in (0, 1, 11, 23, 24):
+        reader = stream(out, images=ALL)
+        reader.set_epoch(4)
+        turn = iter(reader)
+        for _ in range(place):
+            next(turn)
+        resumed = stream(out, images=ALL)
+        resumed.load_state_dict(json.loads(json.dumps(reader.state_dict())))
+        rest = list(resumed)
+        assert len(rest) == len(batches) - place
+        assert all(same(one, other) for one, other in zip(rest, batches[place:], strict=True))
+        resumed.set_epoch(0)
+        assert keys(resumed) == keys(stream(out))
+
+
+TRAINING = """
+import json, pathlib, sys
+from datagen.torch_data import CorpusStream
+stream = CorpusStream(sys.argv[1], None, 16, crops_per_sample=4, batch=4, seed=3)
+kept = pathlib.Path(sys.argv[2])
+if kept.exists():
+    stream.load_state_dict(json.loads(kept.read_text()))
+for batch in stream:
+    draft = kept.with_suffix(".draft")
+    draft.write_text(json.dumps(stream.state_dict()))
+    draft.rename(kept)
+    print(float(batch["noisy"].double().sum()), flush=True)
+"""
+
+
+def test_a_killed_training_sees_the_same_crops(out, tmp_path):
+    """kill -9 after some batches; what the next process sees is what the first would have seen."""
+    sums = [float(batch["noisy"].double().sum()) for batch in stream(out)]
+    command = [sys.executable, "-c", TRAINING, str(out), str(tmp_path / "state.json")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        seen = [float(first.stdout.readline()) for _ in range(5)]
+        os.kill(first.pid, signal.SIGKILL)
+    given = json.loads((tmp_path / "state.json").read_text())["batch"]
+    assert given >= 5 and seen == sums[:5]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [float(line) for line in done.stdout.split()] == sums[given:]
+
+
+def test_ranks_come_from_torch_distributed(out, tmp_path):
+    store = torch.distributed.FileStore(str(tmp_path / "ranks"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        reader = stream(out)
+        assert (reader.rank, reader.world_size) == (0, 1)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert stream(out, rank=1, world_size=3).rank == 1
+
+
+def test_no_sample_of_another_split(out):
+    corpus = datagen.open_corpus(out)
+    seen = {}
+    for split in ("train", "val", "test"):
+        reader = CorpusStream(out, split, crop=16, crops_per_sample=1)
+        seen[split] = sorted(item["index"] for item in reader)
+        wanted = [sample["index"] for name in corpus.formats for sample in corpus.subset(name, split)]
+        assert seen[split] == sorted(wanted)
+    assert sorted(index for each in seen.values() for index in each) == list(range(24))
+
+
+def test_single_items_are_those_of_batches(out):
+    items, batches = list(stream(out, batch=None)), list(stream(out))
+    assert isinstance(items[0]["index"], int) and items[0]["noisy"].shape == (1, 16, 16)
+    assert [item["index"] for item in items] == [index for batch in batches for index in batch["index"].tolist()]
+    assert torch.equal(torch.stack([item["clean"] for item in items[:4]]), batches[0]["clean"])
+
+
+def test_only_what_is_asked_is_read(out, tmp_path, monkeypatch):
+    read, before = [], FormatReader.file
+    monkeypatch.setattr(FormatReader, "file", lambda self, name: read.append(name) or before(self, name))
+    for _ in stream(out, images=("noisy", "clean")):
+        pass
+    assert {name.split("/")[1] for name in read} == {"noisy", "clean"}
+    assert len(read) == len(set(read)) == 2 * 6
+
+
+def test_a_damaged_shard_is_an_error(out, tmp_path):
+    """A flipped bit of any chunk that is read, a cut file, and a missing one."""
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(out, copy)
+    victim = copy / "wide" / "clean" / "c" / "0" / "0" / "0"
+    sound = victim.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        harmed = bytearray(sound)
+        harmed[rng.integers(len(harmed))] ^= 1 << rng.integers(8)
+        victim.write_bytes(harmed)
+        with pytest.raises(xsim.CorpusError, match="damaged"):
+            list(stream(copy))
+    victim.write_bytes(sound[:-7])
+    with pytest.raises(xsim.CorpusError, match="damaged"):
+        list(stream(copy))
+    victim.unlink()
+    with pytest.raises(xsim.CorpusError, match="damaged"):
+        list(stream(copy))
+    victim.write_bytes(sound)
+    assert keys(stream(copy)) == keys(stream(out))
+
+
+def test_what_cannot_be_read_is_said(out):
+    for options, words in (
+        ({"crop": None}, "several sizes"),
+        ({"crop": 30}, "does not fit"),
+        ({"images": ("noisy", "sharp")}, "no 'sharp' images"),
+        ({"scalars": ("colour",)}, "no parameter 'colour'"),
+        ({"rank": 2, "world_size": 2}, "not among 2"),
+        ({"workers": -1}, "workers"),
+    ):
+        with pytest.raises(xsim.CorpusError, match=words):
+            stream(out, **options)
+    with pytest.raises(xsim.CorpusError, match="workers = 2"):
+        next(iter(torch.utils.data.DataLoader(stream(out), batch_size=None, num_workers=2)))
+    with pytest.raises(xsim.CorpusError, match="crop"):
+        stream(out, crop=8).load_state_dict(stream(out).state_dict())
+    with pytest.raises(xsim.CorpusError, match="given"):
+        stream(out, workers=2).state_dict()
+
+
+def test_random_access_gives_the_images_asked_for(out):
+    data = CorpusDataset(datagen.open_corpus(out).subset("wide"), crop=16, images=("clean",), scalars=("seed",))
+    assert set(data[0]) == {"clean", "seed", "index"}
+    with pytest.raises(xsim.CorpusError, match="no 'thickness' images"):
+        CorpusDataset(out, format="wide", images=("thickness",))
