@@ -14,7 +14,7 @@ from datagen.layout import Layout, dtype_of
 from datagen.scenes import DrawnScene, format_of
 from xsim import CorpusError
 
-__all__ = ["InsertedExposure", "expose_scene"]
+__all__ = ["InsertedExposure", "taker_of"]
 
 GRID_ADU = 1.0 / 16.0  # of clean images
 
@@ -78,7 +78,7 @@ class InsertedExposure:
         }  # fmt: skip
 
 
-def expose_scene(
+def taker_of(
     layout: Layout, drawn: DrawnScene, backend: str, beams: Mapping[str, xsim.Quadrature]
 ) -> SceneExposure | InsertedExposure:
     """What frames of a scene are taken from: its simulation, or a real image with its bodies."""

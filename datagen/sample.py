@@ -13,7 +13,7 @@ import xsim
 from datagen.corpus_file import CorpusFile
 from datagen.header import SPLITS
 from datagen.images import Taken
-from datagen.inserted import expose_scene
+from datagen.inserted import taker_of
 from datagen.instances import instance_rows
 from datagen.layout import Layout
 from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of, unmakeable
@@ -90,7 +90,7 @@ def simulate_scene(
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                exposure, taken = expose_scene(Layout(corpus), drawn, backend, beams or {}), []
+                exposure, taken = taker_of(Layout(corpus), drawn, backend, beams or {}), []
                 seed, limit = noise_seed(corpus, index), corpus.header.saturated_share
                 for frame in frames:
                     taken.append(exposure.take(seed, frame))

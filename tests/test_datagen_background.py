@@ -194,6 +194,12 @@ def test_state_of_the_background_is_that_of_the_images(home: Path) -> None:
     assert corpus.tables["acquisition"]["state"] == "offset_corrected"
 
 
+def test_real_images_are_not_simulated_on_line(home: Path) -> None:
+    torch_data = pytest.importorskip("datagen.torch_data")
+    with pytest.raises(xsim.CorpusError, match="read its store"):
+        torch_data.SimulatedDataset(written(home, "online"))
+
+
 FAULTS: dict[str, tuple[dict[str, str], str]] = {
     "no folder": ({'images = "images"': 'images = "nowhere"'}, "cannot read"),
     "no images": ({'images = "images"': 'images = "."'}, "holds no TIFF"),
