@@ -19,6 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from datagen.cards import update_cards, write_cards
 from datagen.commit import damage, read_commit, versions
 from datagen.corpus_file import CorpusFile, load_corpus
 from datagen.layout import Layout
@@ -125,6 +126,8 @@ def generate(
         with bar, _terminable():
             if missing:
                 _run(corpus, out, missing, min(workers, len(missing)), backend, bar, summary)
+        write_cards(corpus, out)
+        update_cards(out)
     summary.seconds = time.monotonic() - begin
     return summary
 

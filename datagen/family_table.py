@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from datagen.distribution import Distribution, walk
 from datagen.families import FAMILIES, Family
 from datagen.families.family import EACH
-from datagen.problem import first_problem, nearest
+from datagen.problem import first_problem, nearest, shortened
 from datagen.stream import Stream
 from xsim import CorpusError
 
@@ -71,7 +71,7 @@ def read_families(raw: Any, directory: Path) -> tuple[FamilyRule, ...]:
         if not isinstance(name, str) or name not in FAMILIES:
             close = nearest(str(name), FAMILIES)
             hint = f"did you mean {close!r}?" if close else f"known: {', '.join(FAMILIES)}"
-            raise CorpusError(f"family.name: no family {name!r} ({hint})")
+            raise CorpusError(f"family.name: no family {shortened(name)} ({hint})")
         if names.count(name) > 1:
             raise CorpusError(f"two [[family]] tables are named {name!r}, keep one with the ranges of both")
     rules = tuple(_rule(item, len(listed) > 1, directory) for item in listed)
@@ -85,7 +85,7 @@ def _rule(item: dict[str, Any], several: bool, directory: Path) -> FamilyRule:
     path = f"family.{item['name']}" if several else "family"
     weight = item.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < float("inf"):
-        raise CorpusError(f"{path}.weight must be a number of at least 0 (given {weight!r})")
+        raise CorpusError(f"{path}.weight must be a number of at least 0 (given {shortened(weight)})")
     model = FAMILIES[item["name"]]
     try:
         family = model.model_validate(fields, context={"directory": directory})

@@ -9,7 +9,7 @@ import numpy as np
 
 import xsim
 from datagen.background import RealImages
-from datagen.images import SceneExposure, Taken, check_image
+from datagen.images import ExposedScene, Taken, check_image
 from datagen.layout import Layout, dtype_of
 from datagen.scenes import DrawnScene, format_of
 from xsim import CorpusError
@@ -80,11 +80,11 @@ class InsertedExposure:
 
 def taker_of(
     layout: Layout, drawn: DrawnScene, backend: str, beams: Mapping[str, xsim.Quadrature]
-) -> SceneExposure | InsertedExposure:
+) -> ExposedScene | InsertedExposure:
     """What frames of a scene are taken from: its simulation, or a real image with its bodies."""
     if layout.corpus.background is not None:
         return InsertedExposure(layout, drawn, backend)
-    return SceneExposure(layout, drawn, backend, beams)
+    return ExposedScene(layout, drawn, backend, beams)
 
 
 def on_grid(image: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from datagen.cards import CROISSANT, README, update_cards
 from datagen.commit import commit_key, commit_numbers, damage, read_commit
 from datagen.driver import DECISIVE
 from datagen.lock import locked
@@ -93,11 +94,21 @@ def merge(out: Where, sources: Sequence[Where], mix: bool = False, progress: boo
                 elif others:
                     _copy(place, number, others)
                     done.copied += 1
+            _copy_cards(place, places)
     except OutputError:
         raise
     except OSError as error:
         raise OutputError(f"cannot write to {place} ({error.strerror or error}) make room and run it again") from None
     return done
+
+
+def _copy_cards(place: Place, places: Sequence[Place]) -> None:
+    """Cards that the store lacks from the first that has them; what the whole store holds is told anew."""
+    for name in (README, CROISSANT):
+        holder = next((each for each in places if each.exists(name)), None)
+        if holder is not None and not place.exists(name):
+            place.write(name, holder.read(name))
+    update_cards(place)
 
 
 def _check_apart(place: Place, places: Sequence[Place]) -> None:
@@ -132,7 +143,8 @@ def _check_same(first: Place, ours: dict[str, bytes], other: Place, theirs: dict
         names = " and ".join(repr(each["name"]) for each in roots)
         raise CorpusError(f"{first} and {other} are of different corpora ({names}, or one changed) merge pieces of one")
     raise CorpusError(
-        f"{first} and {other} describe their arrays differently (made by other versions) generate one anew"
+        f"{first} and {other} are described differently (other versions made them, or another text of the corpus "
+        "file) generate one anew"
     )
 
 
@@ -186,7 +198,7 @@ def _copy(place: Place, number: int, holders: Sequence[Place]) -> None:
                 raise DamagedError(f"the record of shard {number} of {source} has gone")
             for name, facts in record["files"].items():
                 place.write(name, read_checked(source, name, facts["sha256"]))
-            place.write(commit_key(number), render(record))
+            place.write(commit_key(number), render(record, dense=True))
             return
         except DamagedError as error:
             wrong = wrong or str(error)

@@ -97,7 +97,7 @@ def test_damage_is_an_error_never_data(copied, harm, name):
 def test_damaged_descriptions_are_an_error(copied, name):
     _, out = copied
     text = (out / name).read_text()
-    (out / name).write_text(text.replace('"float32"', '"float16"').replace('"samples": 4', '"samples": 3'))
+    (out / name).write_text(text.replace('"float32"', '"float16"').replace('"samples":4', '"samples":3'))
     assert (out / name).read_text() != text
     with pytest.raises(xsim.CorpusError, match=r"damaged|not as it was written"):
         list(datagen.open_corpus(out).subset())

@@ -1,10 +1,14 @@
 """Scene families: kinds of scenes that a corpus file asks for by name, each a module."""
 
+from datagen.families.cad import Cad
 from datagen.families.casting import Casting
 from datagen.families.circuit_board import CircuitBoard
 from datagen.families.family import Family
+from datagen.families.fluidized_bed import FluidizedBed
 from datagen.families.foam import Foam
 from datagen.families.food import Food
+from datagen.families.scan import Scan
+from datagen.families.step_chart import StepChart
 from datagen.families.weldment import Weldment
 
 __all__ = ["FAMILIES", "Family"]
@@ -13,6 +17,12 @@ __all__ = ["FAMILIES", "Family"]
 FAMILIES: dict[str, type[Family]] = {
     each.family: each
     for each in (
+        Cad,
+        FluidizedBed,
+        Foam,
+        Food,
+        Scan,
+        StepChart,
         Casting,
         CircuitBoard,
         Foam,
