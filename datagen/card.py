@@ -132,7 +132,9 @@ def _head(corpus: CorpusFile, layout: Layout) -> list[str]:
     rows.append(("licence", header.license or "none stated"))
     if header.author:
         rows.append(("author", header.author))
-    about = header.description or "Simulated radiographs with their noise-free images, labels and parameters."
+    simulated = "Simulated radiographs with their noise-free images, labels and parameters."
+    real = "Real radiographs with simulated bodies in them, labels and parameters."
+    about = header.description or (simulated if corpus.background is None else real)
     return [f"# {_line(header.name)}", about, _rows(("", ""), rows)]
 
 
