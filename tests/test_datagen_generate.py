@@ -1,4 +1,3 @@
-
 """Generating: the same bytes from any number of processes, resuming, and damage that is never read in silence."""
 
 import fcntl
