@@ -10,8 +10,22 @@ from typing import Any
 
 __all__ = ["content_hash"]
 
-FOLDER_KEYS = ("clean_images", "folder", "images", "texture_from")  # of real images, of a family: all their files count
-FILE_KEYS = (*FOLDER_KEYS, "dark", "flat", "focal_spot_image", "mesh", "preset", "spectrum", "table", "volume")
+FOLDER_KEYS = ("clean_images", "images")  # of real images: all their files count
+FAMILY_KEYS = ("folder", "texture_from")  # of a family: all files in them count, those of folders below do not
+FILE_KEYS = (
+    ,
+)  # fmt: skip
+    *FOLDER_KEYS,
+    *FAMILY_KEYS,
+    "dark",
+    "flat",
+    "focal_spot_image",
+    "mesh",
+    "preset",
+    "spectrum",
+    "table",
+    "volume",
+)
 HEADER_BYTES = 1 << 20  # a text header of a volume is shorter
 
 
@@ -41,7 +55,8 @@ def content_hash(document: dict[str, Any], directory: Path) -> str:
 def _named_files(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Key and name of every file; a name may be one of several to choose from."""
     if isinstance(value, str) and key:
-        yield key, value
+        if value:
+            yield key, value
     elif isinstance(value, dict):
         for below, item in value.items():
             yield from _named_files(item, key or (below if below in FILE_KEYS else ""))
@@ -54,7 +69,11 @@ def _files_of(key: str, name: str, directory: Path) -> Iterator[tuple[str, Path]
     """The files that a name stands for: itself, all of a volume's folder, the data beside a volume's header."""
     where = directory / name
     yield name, where
-    if key in FOLDER_KEYS:
+    if key in FAMILY_KEYS and where.is_dir():
+        own = sorted(where.iterdir())
+        own += [file for each in own if each.name.lower().endswith(".zarr") for file in sorted(each.rglob("*"))]
+        yield from ((f"{name}/{file.relative_to(where).as_posix()}", file) for file in own)
+    elif key in FOLDER_KEYS:
         yield from ((f"{name}/{file.relative_to(where).as_posix()}", file) for file in sorted(where.rglob("*")))
     if key != "volume":
         return
