@@ -22,7 +22,7 @@ __all__ = ["Totals", "asked_for", "finished", "readme", "scenes_by_split"]
 
 STATE = "| state |"  # what the line of the card begins with that is written anew
 MOST_COUNTED = 10**7  # scenes; of more the shares are told
-BLOCK = 1 << 20
+BLOCK = 1 << 14
 LONGEST = 160  # characters of a distribution in the table
 ABOUT = {
     "noisy": "what the camera records, whole numbers",
@@ -132,7 +132,9 @@ def _head(corpus: CorpusFile, layout: Layout) -> list[str]:
     rows.append(("licence", header.license or "none stated"))
     if header.author:
         rows.append(("author", header.author))
-    about = header.description or "Simulated radiographs with their noise-free images, labels and parameters."
+    simulated = "Simulated radiographs with their noise-free images, labels and parameters."
+    real = "Real radiographs with simulated bodies in them, labels and parameters."
+    about = header.description or (simulated if corpus.background is None else real)
     return [f"# {_line(header.name)}", about, _rows(("", ""), rows)]
 
 

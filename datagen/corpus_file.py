@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import xsim
+from datagen.background import RealImages, read_background, with_state
 from datagen.body_rule import BodyRule, read_bodies
 from datagen.conditions import CONDITIONS, Conditions, followed_values, read_conditions, with_conditions
 from datagen.content_hash import content_hash
@@ -26,7 +27,7 @@ __all__ = ["CorpusFile", "load_corpus"]
 
 PHANTOM = "phantom:"
 MOST_BODIES = 65535  # labels are 16 bits
-OWN_TABLES = ("corpus", "body", "detector", "family", CONDITIONS)
+OWN_TABLES = ("corpus", "background", "body", "detector", "family", CONDITIONS)
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class CorpusFile:
         Dotted names of the values that others follow.
     text : str
         The file itself.
+    background : RealImages or None
+        What bodies are put into, where it is not simulated.
     """
 
     header: Header
@@ -69,6 +72,7 @@ class CorpusFile:
     conditions: tuple[Conditions, ...] = ()
     followed: tuple[str, ...] = ()
     text: str = ""
+    background: RealImages | None = None
 
     def tables_of(self, format: Format) -> dict[str, Any]:
         """Parsed scene tables of the scenes of a format."""
@@ -122,7 +126,7 @@ def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
     if "defect" in document:
         raise CorpusError("a corpus has no [[defect]] (its bodies are placed by rules) write a [[body]] with inside")
     conditions = read_conditions(document.get(CONDITIONS), directory)
-    told = with_conditions(document, conditions)
+    told = with_conditions(with_state(document), conditions)
     tables = {key: parse(value, key) for key, value in told.items() if key not in OWN_TABLES}
     families = read_families(told.get("family"), directory)
     bodies = read_bodies(told.get("body", []), family_kinds(families))
@@ -131,7 +135,11 @@ def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
     once, repeated = _drawn_parts(tables, formats, bodies, families)
     followed = followed_values(once, repeated)
     number_options(pair for path, part in (*once, *repeated) for pair in walk(part, path))
-    corpus = CorpusFile(header, formats, tables, bodies, document, directory, sha256, families, conditions, followed)
+    background = read_background(document, directory, header, formats, bodies)
+    corpus = CorpusFile(
+        header, formats, tables, bodies, document, directory, sha256, families, conditions, followed,
+        background=background,
+    )  # fmt: skip
     if corpus.greatest_instances > MOST_BODIES:
         raise CorpusError(
             f"a scene may get {corpus.greatest_instances} bodies (labels go to {MOST_BODIES}) lower count"

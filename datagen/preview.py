@@ -130,6 +130,8 @@ def _tile(corpus: CorpusFile, scene: int, what: str, backend: str) -> Tile:
     if what == "labels":
         last = [f"{int(drawn['bodies'])} bodies, {len(np.unique(labels[labels > 0]))} of them in sight"]
         return Tile(scene, _lines(first, second, third, last), None, labels, drawn=drawn, notes=notes)
+    if what not in images and what == "clean":
+        raise CorpusError("cannot show 'clean' (real images without clean_images have none) show noisy")
     image = images["clean" if what == "clean" else "noisy"]
     picture, low, high = windowed(image, drawn.get("offset_adu", 0.0))
     last = [f"{low:.0f} to {high:.0f} ADU, log"]
