@@ -142,3 +142,14 @@ def test_deep_nesting_is_a_corpus_or_one_line(tmp_path, levels):
     path.write_text(JOINT.replace("sdd_mm = 900", f"sdd_mm = {deep}"), encoding="utf-8")
     fault = fault_of(path)
     assert (fault is None) if levels == 40 else ("nested too deeply" in fault and fault.isprintable())
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "", "/", "é\t", "none.stl"])
+@pytest.mark.parametrize("key", ["mesh", "volume"])
+def test_names_of_files_that_cannot_be_are_one_line(tmp_path, key, name):
+    path = tmp_path / "corpus.toml"
+    document = tomllib.loads(JOINT)
+    document["body"].append({"name": "part", key: name, "material": "Al"})
+    path.write_text(toml_text(document), encoding="utf-8")
+    fault = fault_of(path)
+    assert fault is not None and fault.isprintable()
