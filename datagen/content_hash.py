@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from datagen.problem import shortened
+from xsim import CorpusError
+
 __all__ = ["content_hash"]
 
 FOLDER_KEYS = ("clean_images", "images")  # of real images: all their files count
@@ -40,14 +43,24 @@ def content_hash(document: dict[str, Any], directory: Path) -> str:
         The file as read.
     directory : Path
         What relative names inside the file start from.
+
+    Raises
+    ------
+    CorpusError
+        A file is there and cannot be read, or no file can have such a name.
     """
     files: dict[str, str] = {}
     for key, name in sorted(set(_named_files(document))):
-        for told, where in _files_of(key, name, directory):
-            if where.is_file():
-                with where.open("rb") as file:
-                    files[told] = hashlib.file_digest(file, "sha256").hexdigest()
-    header = {key: value for key, value in document["corpus"].items() if key != "failure_budget"}
+        if not name.isprintable():
+            raise CorpusError(f"{key}: {shortened(name)} is no name of a file (letters that cannot be shown) mend it")
+        try:
+            for told, where in _files_of(key, name, directory):
+                if where.is_file():
+                    with where.open("rb") as file:
+                        files[told] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise CorpusError(f"{key}: cannot read {shortened(name)} ({error.strerror}) check its name") from None
+    header = {key: value for key, value in document.get("corpus", {}).items() if key != "failure_budget"}
     content = {"document": document | {"corpus": header}, "files": files}
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
