@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
 from datagen.distribution import Distribution, parse
-from datagen.problem import nearest
+from datagen.problem import nearest, shortened
 from xsim import CorpusError
 
 __all__ = ["BodyRule", "read_bodies"]
@@ -23,6 +23,7 @@ BODY_KEYS = {
 }
 
 
+LONGEST_NAME = 100
 Drawn: TypeAlias = InstanceOf[Distribution]
 Length: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 
@@ -76,6 +77,8 @@ def read_bodies(raw_bodies: Any, kinds: Sequence[str] = ()) -> tuple[BodyRule, .
 
 def _body(raw: dict[str, Any], number: int) -> BodyRule:
     name = str(raw.get("name", f"body-{number}"))
+    if not name.isprintable() or len(name) > LONGEST_NAME:
+        raise CorpusError(f"body.{number}: its name {shortened(name)} is no plain word, give it a short one")
     where = f"body.{name}"
     if "split" in raw:
         raise CorpusError(f"{where}: a corpus splits no mesh (its bodies are counted) write [[body]] with part = 1 ...")
@@ -91,7 +94,7 @@ def _body(raw: dict[str, Any], number: int) -> BodyRule:
         rule = BodyRule(name=name, template=template, **rules)
     except ValidationError as error:
         key = str(error.errors()[0]["loc"][0])
-        raise CorpusError(f"{where}.{key} must be {BODY_KEYS[key]} (given {raw[key]!r})") from None
+        raise CorpusError(f"{where}.{key} must be {BODY_KEYS[key]} (given {shortened(raw[key])})") from None
     ends = rule.count.ends() if isinstance(rule.count, Distribution) else []
     if not all(isinstance(end, int) and end >= 0 for end in ends):
         raise CorpusError(f"{where}.count must draw whole numbers, use {{ integers = [1, 5] }} or a choice of them")
@@ -110,6 +113,8 @@ def _check_containers(bodies: tuple[BodyRule, ...], kinds: Sequence[str]) -> Non
                 raise CorpusError(f'body.{rule.name}: clearance_mm and apart_mm need inside = "name"')
             continue
         if rule.inside not in earlier:
-            raise CorpusError(f"body.{rule.name}: inside = {rule.inside!r} names no earlier body (earlier: {earlier})")
+            raise CorpusError(
+                f"body.{rule.name}: inside = {shortened(rule.inside)} names no earlier body (earlier: {earlier})"
+            )
         if "position_mm" in rule.template:
             raise CorpusError(f"body.{rule.name}: both inside and position_mm given, keep one")

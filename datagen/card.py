@@ -1,8 +1,4 @@
-"""The cards of a store: README.md for people, croissant.json for machines that look for data sets.
-
-They say what was asked for; once every shard is committed also what came of it. Nothing reads them back, and no record
-holds their hash: a card that its owner has changed is left as it is.
-"""
+"""The card of a store for people, README.md: what it is, what was asked for, how to open it, what made it."""
 
 from __future__ import annotations
 
@@ -15,7 +11,6 @@ import numpy as np
 
 from datagen.beams import asks_for_few
 from datagen.corpus_file import CorpusFile
-from datagen.croissant import croissant
 from datagen.detector_format import Format
 from datagen.distribution import Distribution, walk
 from datagen.header import SPLITS
@@ -23,11 +18,11 @@ from datagen.layout import Layout
 from datagen.scenes import split_numbers
 from datagen.table import ParameterTable
 
-__all__ = ["CROISSANT", "README", "Totals", "asked_for", "cards", "scenes_by_split"]
+__all__ = ["Totals", "asked_for", "finished", "readme", "scenes_by_split"]
 
-README, CROISSANT = "README.md", "croissant.json"
+STATE = "| state |"  # what the line of the card begins with that is written anew
 MOST_COUNTED = 10**7  # scenes; of more the shares are told
-BLOCK = 1 << 20
+BLOCK = 1 << 14
 LONGEST = 160  # characters of a distribution in the table
 ABOUT = {
     "noisy": "what the camera records, whole numbers",
@@ -61,9 +56,11 @@ class Totals:
     Attributes
     ----------
     stored_bytes, redrawn, warnings : int
+    shards : int
     backends, versions : set of str
     """
 
+    shards: int = 0
     stored_bytes: int = 0
     redrawn: int = 0
     warnings: int = 0
@@ -75,6 +72,7 @@ class Totals:
         """Sums over commit records, read one after the other."""
         found = cls()
         for record in records:
+            found.shards += 1
             found.stored_bytes += sum(each["bytes"] for each in record["files"].values())
             found.redrawn += len(record["redrawn"])
             found.warnings += record["warnings"]
@@ -83,33 +81,20 @@ class Totals:
         return found
 
 
-def cards(corpus: CorpusFile, root_sha256: str, versions: dict[str, str], totals: Totals | None) -> dict[str, bytes]:
-    """Both cards by their names in the store; a pure function of what they tell of.
+def readme(corpus: CorpusFile, versions: dict[str, str]) -> str:
+    """The card of a store just made, Markdown.
 
     Parameters
     ----------
     corpus : CorpusFile
-    root_sha256 : str
-        Of the store's root description.
     versions : dict of str to str
-        Of the packages that the store was made with.
-    totals : Totals or None
-        None while shards are lacking.
+        Of the packages that it is made with.
     """
-    told = croissant(corpus, Layout(corpus), root_sha256, versions["xsim"])
-    return {
-        README: readme(corpus, versions, totals).encode(),
-        CROISSANT: (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode(),
-    }
-
-
-def readme(corpus: CorpusFile, versions: dict[str, str], totals: Totals | None) -> str:
-    """The card for people, Markdown."""
     layout, asked = Layout(corpus), asked_for(corpus)
     drawn = _rows(("value", "asked for"), [(path, _shown(each)) for path, each in asked.items()])
     formats = [_format(corpus, each) for each in corpus.formats]
     parts = [
-        *_head(corpus, layout, totals),
+        *_head(corpus, layout),
         "## Formats",
         _rows(("format", "images", "detector", "state", *SPLITS), formats),
         "Samples by part; a scene, with all its frames, is in one part only.",
@@ -122,24 +107,34 @@ def readme(corpus: CorpusFile, versions: dict[str, str], totals: Totals | None) 
         "## What was drawn",
         drawn if asked else "Nothing: every scene has the values of the corpus file.",
         "## Provenance",
-        _provenance(corpus, versions, totals),
+        _provenance(corpus, versions),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _head(corpus: CorpusFile, layout: Layout, totals: Totals | None) -> list[str]:
+def finished(card: str, totals: Totals) -> str:
+    """A card whose line about the state says what a finished store holds; nothing else of it is changed."""
+    state = f"complete: {totals.stored_bytes / 1e6:.1f} MB in {totals.shards} shards"
+    state += f"; {totals.redrawn} draws gave no scene and were drawn again" if totals.redrawn else ""
+    state += f"; {totals.warnings} warnings" if totals.warnings else ""
+    state += f"; simulated on {', '.join(sorted(totals.backends))} with {', '.join(sorted(totals.versions))}"
+    lines = [f"{STATE} {state} |" if line.startswith(STATE) else line for line in card.split("\n")]
+    return "\n".join(lines)
+
+
+def _head(corpus: CorpusFile, layout: Layout) -> list[str]:
     header = corpus.header
     frames = f", {header.frames_per_scene} frames of each" if header.frames_per_scene > 1 else ""
     state = "being made: `datagen info STORE` counts the shards that are finished"
-    if totals is not None:
-        state = f"complete: {totals.stored_bytes / 1e6:.1f} MB in {layout.shards} shards"
-        state += f"; {totals.redrawn} draws gave no scene and were drawn again" if totals.redrawn else ""
-        state += f"; {totals.warnings} warnings" if totals.warnings else ""
     rows = [("samples", f"{layout.samples}, of {header.scenes} scenes{frames}"), ("state", state)]
+    if corpus.families:
+        rows.append(("families", ", ".join(rule.family.family for rule in corpus.families)))
     rows.append(("licence", header.license or "none stated"))
     if header.author:
         rows.append(("author", header.author))
-    about = header.description or "Simulated radiographs with their noise-free images, labels and parameters."
+    simulated = "Simulated radiographs with their noise-free images, labels and parameters."
+    real = "Real radiographs with simulated bodies in them, labels and parameters."
+    about = header.description or (simulated if corpus.background is None else real)
     return [f"# {_line(header.name)}", about, _rows(("", ""), rows)]
 
 
@@ -164,24 +159,27 @@ def _arrays(corpus: CorpusFile, layout: Layout) -> list[tuple[str, ...]]:
 
 def asked_for(corpus: CorpusFile) -> dict[str, list[Distribution]]:
     """Every distribution of a corpus file by its dotted name, those of repeated bodies too; several in a choice."""
-    pairs = [pair for rule in corpus.families for pair in rule.distributions().items()]
-    for key, value in corpus.tables.items():
-        pairs += walk(value, key)
+    pairs = [pair for rule in corpus.families for pair in rule.distributions()]
+    pairs += [pair for table in corpus.conditions for pair in walk(table.row, table.name)]
     for each in corpus.formats:
+        for key, value in corpus.tables_of(each).items():
+            pairs += walk(value, key)
         pairs += walk(each.detector, "detector" if len(corpus.formats) == 1 else f"detector {each.name}")
     for body in corpus.bodies:
         rules = {name: getattr(body, name) for name in ("count", "clearance_mm", "apart_mm")}
         pairs += walk(body.template | rules, f"body.{body.name}")
     found: dict[str, list[Distribution]] = {}
     for path, distribution in pairs:
-        found.setdefault(path, []).append(distribution)
+        known = found.setdefault(path, [])
+        if distribution not in known:
+            known.append(distribution)
     return found
 
 
 def _shown(distributions: list[Distribution]) -> str:
     texts = []
     for each in distributions:
-        plain = each.model_dump(exclude_none=True).items()
+        plain = each.model_dump(exclude_none=True, by_alias=True).items()
         texts.append(", ".join(f"{key} = {json.dumps(value, default=str, ensure_ascii=False)}" for key, value in plain))
     text = "; or ".join(texts)
     return text if len(text) <= LONGEST else text[: LONGEST - 4] + " ..."
@@ -199,17 +197,15 @@ def scenes_by_split(corpus: CorpusFile, place: int) -> dict[str, int]:
     return dict(zip(SPLITS, counts.tolist(), strict=True))
 
 
-def _provenance(corpus: CorpusFile, versions: dict[str, str], totals: Totals | None) -> str:
+def _provenance(corpus: CorpusFile, versions: dict[str, str]) -> str:
     lines = [
         f"- corpus sha256: `{corpus.sha256}` (content of the corpus file and of the files it names)",
         f"- made with: {', '.join(f'{name} {number}' for name, number in versions.items())}",
-        "- the corpus file itself: `corpus_text` in the attributes of the root, `zarr.json`",
+        "- the corpus file itself: `provenance` in the attributes of the root, `zarr.json`",
         f"- seed: {corpus.header.seed}; scene i is a function of the file and i alone: "
         "`datagen generate CORPUS STORE` makes the same bytes again",
         "- each shard's commit record, `commits/NNNNNN/zarr.json`, has the sha256 of its files: `datagen verify STORE`",
     ]
-    if totals is not None:
-        lines.append(f"- simulated on: {', '.join(sorted(totals.backends))}; {', '.join(sorted(totals.versions))}")
     if asks_for_few(corpus):
         lines.append("- few energies: `energies_bound` of each sample is the greatest error in signal and variance")
     return "\n".join(lines)

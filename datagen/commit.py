@@ -17,7 +17,7 @@ from typing import Any
 from datagen.detector_format import COMMITS
 from datagen.layout import Shard
 from datagen.place import Place, Where, open_place
-from datagen.root import ROOT, DamagedError, out_of_reach
+from datagen.root import ROOT, DamagedError, out_of_reach, read_root
 from datagen.seal import digest_of, read_group, render, seal, sealed
 
 __all__ = [
@@ -92,7 +92,7 @@ def write_commit(
         "metadata": {name: digest_of(content) for name, content in descriptions.items()},
     }
     record = seal(record, SEAL)
-    place.write(commit_key(shard.number), render(record))
+    place.write(commit_key(shard.number), render(record, dense=True))
     return record
 
 
@@ -124,8 +124,10 @@ def read_commit(out: Where, number: int) -> dict[str, Any] | None:
 
 
 def commit_numbers(out: Where) -> list[int]:
-    """Numbers of the shards that have, or had, a record, in order."""
+    """Numbers of the shards that have, or had, a record, in order; of all shards where the place cannot say."""
     place = open_place(out)
+    if not place.lists:
+        return list(range(read_root(place)["shards"]))
     try:
         return sorted(int(name) for name in place.children(COMMITS) if name.isdigit())
     except OSError as error:

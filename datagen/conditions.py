@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datagen.distribution import Choice, Continuous, Distribution, Joint, parse, walk
-from datagen.problem import first_problem
+from datagen.problem import first_problem, shortened
 from datagen.stream import Stream
 from xsim import CorpusError
 
@@ -28,7 +28,7 @@ __all__ = [
 
 CONDITIONS = "conditions"
 WEIGHT = "weight"  # the column of a CSV file that is none of a scene
-PLACES = ("source", "geometry", "acquisition", "detector", "family", "body")
+PLACES = ("source", "geometry", "acquisition", "detector", "second_exposure", "family", "body")
 MOST_ROWS = 100_000
 MOST_WEIGHT = 1e300
 
@@ -90,7 +90,7 @@ def read_conditions(raw: Any, directory: Path) -> tuple[Conditions, ...]:
     for kind, all_names in (("name", names), ("column", columns)):
         if len(set(all_names)) < len(all_names):
             twice = max(all_names, key=all_names.count)
-            raise CorpusError(f"conditions: the {kind} {twice!r} is there twice, keep one of each")
+            raise CorpusError(f"conditions: the {kind} {shortened(twice)} is there twice, keep one of each")
     return found
 
 
@@ -129,11 +129,13 @@ def _check_places(columns: tuple[str, ...], name: str) -> None:
         parts = column.split(".")
         if parts[0] not in PLACES or len(parts) < (3 if parts[0] == "body" else 2) or not all(parts):
             raise CorpusError(
-                f"{name}: {column!r} is no value of a scene (such are source.voltage_kv, body.NAME.material; "
+                f"{name}: {shortened(column)} is no value of a scene (such are source.voltage_kv, body.NAME.material; "
                 f"they begin with {', '.join(PLACES)}) mend its name"
             )
     if len(set(columns)) < len(columns):
-        raise CorpusError(f"{name}: the column {max(columns, key=columns.count)!r} is there twice, keep one of each")
+        raise CorpusError(
+            f"{name}: the column {shortened(max(columns, key=columns.count))} is there twice, keep one of each"
+        )
 
 
 def _read_csv(path: Path, name: str) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...], tuple[float, ...] | None]:
@@ -232,7 +234,7 @@ def followed_values(once: list[tuple[str, Any]], repeated: list[tuple[str, Any]]
         if name not in known or name == path:
             told = ", ".join(each for each in known if each != path) or "none"
             raise CorpusError(
-                f"{path}: with = {name!r} is no number drawn once in a scene (these are: {told}) name one"
+                f"{path}: with = {shortened(name)} is no number drawn once in a scene (these are: {told}) name one"
             )
         if known[name].with_ is not None:
             raise CorpusError(f"{path}: with = {name!r} follows {known[name].with_!r} itself, name that one")

@@ -10,8 +10,8 @@ from typing import Any
 
 __all__ = ["content_hash"]
 
-FOLDER_KEYS = ("folder", "texture_from")  # of a family: all their files count
-FILE_KEYS = (*FOLDER_KEYS, "focal_spot_image", "mesh", "preset", "spectrum", "table", "volume")
+FOLDER_KEYS = ("clean_images", "folder", "images", "texture_from")  # of real images, of a family: all their files count
+FILE_KEYS = (*FOLDER_KEYS, "dark", "flat", "focal_spot_image", "mesh", "preset", "spectrum", "table", "volume")
 HEADER_BYTES = 1 << 20  # a text header of a volume is shorter
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import xsim
+from datagen.background import RealImages, read_background, with_state
 from datagen.body_rule import BodyRule, read_bodies
 from datagen.conditions import CONDITIONS, Conditions, followed_values, read_conditions, with_conditions
 from datagen.content_hash import content_hash
@@ -26,7 +27,7 @@ __all__ = ["CorpusFile", "load_corpus"]
 
 PHANTOM = "phantom:"
 MOST_BODIES = 65535  # labels are 16 bits
-OWN_TABLES = ("corpus", "body", "detector", "family", CONDITIONS)
+OWN_TABLES = ("corpus", "background", "body", "detector", "family", CONDITIONS)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class CorpusFile:
         Tables of which each scene takes a row; their columns stand in the templates as ``Joint``.
     followed : tuple of str
         Dotted names of the values that others follow.
+    text : str
+        The file itself.
+    background : RealImages or None
+        What bodies are put into, where it is not simulated.
     """
 
     header: Header
@@ -66,6 +71,8 @@ class CorpusFile:
     families: tuple[FamilyRule, ...] = ()
     conditions: tuple[Conditions, ...] = ()
     followed: tuple[str, ...] = ()
+    text: str = ""
+    background: RealImages | None = None
 
     def tables_of(self, format: Format) -> dict[str, Any]:
         """Parsed scene tables of the scenes of a format."""
@@ -98,16 +105,20 @@ def load_corpus(path: str | os.PathLike[str]) -> CorpusFile:
     name = os.fspath(path)
     where = xsim.phantom_path(name.removeprefix(PHANTOM)) if name.startswith(PHANTOM) else Path(name)
     try:
-        document = tomllib.loads(where.read_text(encoding="utf-8"))
+        text = where.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise CorpusError(f"cannot read corpus file {where} ({reason})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise CorpusError(f"{where} is not valid TOML ({error})") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise CorpusError(f"{where} is not valid TOML ({reason})") from None
     try:
-        return _understand(document, where.resolve().parent)
+        return replace(_understand(document, where.resolve().parent), text=text)
     except CorpusError as error:
         raise CorpusError(f"{where.name}: {error}") from None
+    except RecursionError:
+        raise CorpusError(f"{where.name}: it is nested too deeply (choices in choices?) make it flatter") from None
 
 
 def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
@@ -115,7 +126,7 @@ def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
     if "defect" in document:
         raise CorpusError("a corpus has no [[defect]] (its bodies are placed by rules) write a [[body]] with inside")
     conditions = read_conditions(document.get(CONDITIONS), directory)
-    told = with_conditions(document, conditions)
+    told = with_conditions(with_state(document), conditions)
     tables = {key: parse(value, key) for key, value in told.items() if key not in OWN_TABLES}
     families = read_families(told.get("family"), directory)
     bodies = read_bodies(told.get("body", []), family_kinds(families))
@@ -124,7 +135,11 @@ def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:
     once, repeated = _drawn_parts(tables, formats, bodies, families)
     followed = followed_values(once, repeated)
     number_options(pair for path, part in (*once, *repeated) for pair in walk(part, path))
-    corpus = CorpusFile(header, formats, tables, bodies, document, directory, sha256, families, conditions, followed)
+    background = read_background(document, directory, header, formats, bodies)
+    corpus = CorpusFile(
+        header, formats, tables, bodies, document, directory, sha256, families, conditions, followed,
+        background=background,
+    )  # fmt: skip
     if corpus.greatest_instances > MOST_BODIES:
         raise CorpusError(
             f"a scene may get {corpus.greatest_instances} bodies (labels go to {MOST_BODIES}) lower count"
@@ -145,4 +160,8 @@ def _drawn_parts(
     once += [(path, distribution) for rule in families for path, distribution in rule.distributions()]
     once += [(f"body.{rule.name}", rule.template) for rule in bodies if rule.count is None]
     once += [(f"body.{rule.name}.count", rule.count) for rule in bodies if rule.count is not None]
-    return once, [(f"body.{rule.name}", rule.template) for rule in bodies if rule.count is not None]
+    repeated = [(f"body.{rule.name}", rule.template) for rule in bodies if rule.count is not None]
+    repeated += [(f"body.{rule.name}.clearance_mm", rule.clearance_mm) for rule in bodies]
+    repeated += [(f"body.{rule.name}.apart_mm", rule.apart_mm) for rule in bodies]
+    repeated += [(path, distribution) for rule in families for path, distribution in rule.repeated()]
+    return once, repeated

@@ -70,6 +70,8 @@ def croissant(corpus: CorpusFile, layout: Layout, root_sha256: str, version: str
     """
     header = corpus.header
     counted = f"{layout.samples} simulated radiographs of {header.scenes} scenes, with noise-free images and labels."
+    if corpus.background is not None:
+        counted = f"{layout.samples} real radiographs with simulated bodies in them, and labels."
     creator = {"@type": "sc:Organization", "name": f"xsim {version}, datagen generate"}
     if header.author:
         creator = {"@type": "sc:Person", "name": header.author}

@@ -8,6 +8,7 @@ from typing import Any
 
 from datagen.distribution import Distribution, parse
 from datagen.pair import check_pair
+from datagen.problem import shortened
 from xsim import CorpusError, read_camera_file
 
 __all__ = ["COMMITS", "Format", "detector_formats"]
@@ -69,7 +70,7 @@ def detector_formats(raw: Any, tables: dict[str, Any], directory: Path) -> tuple
     names = [each.name for each in formats]
     if len(set(names)) < len(names) or COMMITS in names:
         twice = max(names, key=names.count) if COMMITS not in names else COMMITS
-        raise CorpusError(f"the format name {twice!r} is taken, give each [[detector]] a name of its own")
+        raise CorpusError(f"the format name {shortened(twice)} is taken, give each [[detector]] a name of its own")
     return formats
 
 
@@ -122,20 +123,19 @@ def _lines(item: dict[str, Any], run: dict[str, Any]) -> int:
     if isinstance(lines, Distribution):
         raise CorpusError("acquisition.lines cannot be drawn (images of a corpus are alike) write one corpus each")
     if type(lines) is not int or lines < 1:
-        raise CorpusError(f"a line camera needs acquisition.lines, a whole number above 0 (given {lines!r})")
+        raise CorpusError(f"a line camera needs acquisition.lines, a whole number above 0 (given {shortened(lines)})")
     if item.get("rows", 1) != 1:
-        raise CorpusError(f"a line camera has one row (detector.rows = {item['rows']!r}) leave rows out")
+        raise CorpusError(f"a line camera has one row (detector.rows = {shortened(item['rows'])}) leave rows out")
     return lines
 
 
 def _size(item: dict[str, Any], detector: dict[str, Any], lines: int | None) -> tuple[int, int]:
     rows, columns = lines or detector.get("rows"), detector.get("columns")
     if type(rows) is not int or type(columns) is not int or min(rows, columns) < 1:
-        given = f"columns must be a whole number above 0 (given {item.get('columns')!r})"
+        told = [shortened(item.get(key)) for key in ("rows", "columns")]
+        given = f"columns must be a whole number above 0 (given {told[1]})"
         if lines is None:
-            given = (
-                f"rows and columns must be whole numbers above 0 (given {item.get('rows')!r}, {item.get('columns')!r})"
-            )
+            given = f"rows and columns must be whole numbers above 0 (given {', '.join(told)})"
         raise CorpusError(f"detector {given} for several sizes write several [[detector]]")
     return rows, columns
 

@@ -12,6 +12,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
+from datagen.cards import update_cards, write_cards
 from datagen.commit import versions
 from datagen.corpus_file import load_corpus
 from datagen.job import Job, Tick, run_here
@@ -89,6 +90,8 @@ def generate(
     job = Job(corpus, out.name if run is run_here else _shared_name(out), backend)
     with locked(out, task), _terminable():
         _run(job, work, None if mix else Maker(backend, versions()), summary, run, progress)
+        write_cards(corpus, out)
+        update_cards(out)
     summary.seconds = time.monotonic() - begin
     return summary
 

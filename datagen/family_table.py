@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from datagen.distribution import Distribution, walk
+from datagen.distribution import Choice, Distribution, walk
 from datagen.families import FAMILIES, Family
 from datagen.families.family import EACH
-from datagen.problem import first_problem, nearest
+from datagen.problem import first_problem, nearest, shortened
 from datagen.stream import Stream
 from xsim import CorpusError
 
@@ -47,6 +47,12 @@ class FamilyRule:
             if EACH not in field.metadata:
                 yield from walk(getattr(self.family, name), f"{self.path}.{name}")
 
+    def repeated(self) -> Iterator[tuple[str, Distribution]]:
+        """What is drawn of it for each body."""
+        for name, field in type(self.family).model_fields.items():
+            if EACH in field.metadata:
+                yield from walk(getattr(self.family, name), f"{self.path}.{name}")
+
 
 def read_families(raw: Any, directory: Path) -> tuple[FamilyRule, ...]:
     """Families of a corpus file; none where it names none.
@@ -71,7 +77,7 @@ def read_families(raw: Any, directory: Path) -> tuple[FamilyRule, ...]:
         if not isinstance(name, str) or name not in FAMILIES:
             close = nearest(str(name), FAMILIES)
             hint = f"did you mean {close!r}?" if close else f"known: {', '.join(FAMILIES)}"
-            raise CorpusError(f"family.name: no family {name!r} ({hint})")
+            raise CorpusError(f"family.name: no family {shortened(name)} ({hint})")
         if names.count(name) > 1:
             raise CorpusError(f"two [[family]] tables are named {name!r}, keep one with the ranges of both")
     rules = tuple(_rule(item, len(listed) > 1, directory) for item in listed)
@@ -85,7 +91,7 @@ def _rule(item: dict[str, Any], several: bool, directory: Path) -> FamilyRule:
     path = f"family.{item['name']}" if several else "family"
     weight = item.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight < float("inf"):
-        raise CorpusError(f"{path}.weight must be a number of at least 0 (given {weight!r})")
+        raise CorpusError(f"{path}.weight must be a number of at least 0 (given {shortened(weight)})")
     model = FAMILIES[item["name"]]
     try:
         family = model.model_validate(fields, context={"directory": directory})
@@ -93,7 +99,17 @@ def _rule(item: dict[str, Any], several: bool, directory: Path) -> FamilyRule:
         raise CorpusError(f"{path}: {first_problem(error, model.model_fields)}") from None
     except CorpusError as error:
         raise CorpusError(f"{path}: {str(error).removeprefix(': ')}") from None
+    for name in model.model_fields:
+        if _may_be_list(getattr(family, name)) and not _may_be_list(model.model_fields[name].default):
+            raise CorpusError(f"{path}.{name} must be one value (given {shortened(item[name])})")
     return FamilyRule(family, path, float(weight))
+
+
+def _may_be_list(value: Any) -> bool:
+    """Whether a field becomes a list, in some scenes or in all."""
+    if isinstance(value, Choice):
+        return any(map(_may_be_list, value.choice))
+    return isinstance(value, (list, tuple))
 
 
 def family_kinds(rules: tuple[FamilyRule, ...]) -> list[str]:

@@ -138,10 +138,11 @@ class FormatReader:
         values = self.params[np.searchsorted(self.rows, row)]
         return self.readable(values)
 
-    def instances(self, row: int) -> list[dict[str, Any]]:
-        """Instance table of one sample."""
-        table = self.read("instances", row, row + 1)[0]
-        return [_readable(line, self._attributes("instances")) for line in table if not np.isnan(line[0])]
+    def instances(self, row: int, stop: int | None = None) -> list[list[dict[str, Any]]]:
+        """Instance tables of the samples row..stop - 1, all of one shard; of one sample where no stop is given."""
+        tables = self.read("instances", row, row + 1 if stop is None else stop)
+        attributes = self._attributes("instances")
+        return [[_readable(line, attributes) for line in table if not np.isnan(line[0])] for table in tables]
 
     @property
     def instance_columns(self) -> list[str]:
@@ -172,21 +173,26 @@ class FormatReader:
         held = self._held(self._commits[0]) if self._commits else []
         return sum(math.prod(self.shape) * np.dtype(dtype_of(name)).itemsize for name in held)
 
-    def images(self, row: int) -> dict[str, np.ndarray]:
-        """Stored images of one sample that are not derived; from memory where the whole format fits there."""
+    def images(self, row: int, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """Stored images of one sample that are not derived; from memory where the whole format fits there.
+
+        Where it does not fit and ``names`` are given, only those that these need are read.
+        """
         if len(self.rows) * self._sample_bytes > self._cache_bytes:
-            return {name: array[0] for name, array in self._stored(row, row + 1).items()}
+            return {name: array[0] for name, array in self._stored(row, row + 1, names).items()}
         record = self._record(row)
         if record["shard"] not in self._cache:
             first, last = record["first"], record["first"] + record["samples"]
             self._cache[record["shard"]] = self._stored(first, last)
         return {name: array[row - record["first"]] for name, array in self._cache[record["shard"]].items()}
 
-    def _stored(self, first: int, last: int) -> dict[str, np.ndarray]:
+    def _stored(self, first: int, last: int, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Images of rows first..last - 1, all of one shard; a shard older than ``valid`` calls every pixel valid."""
-        images = {name: self.read(name, first, last) for name in self._held(self._record(first))}
-        if "valid" not in images:
-            images["valid"] = np.ones_like(images["noisy"], np.uint8)
+        held = self._held(self._record(first))
+        wanted = held if names is None else {part for name in names for part in DERIVED.get(name, (name,))}
+        images = {name: self.read(name, first, last) for name in held if name in wanted}
+        if "valid" not in held:
+            images["valid"] = np.ones((last - first, *self.shape), np.uint8)
         return images
 
     def _record(self, row: int) -> dict[str, Any]:
@@ -208,7 +214,8 @@ class FormatReader:
     def damaged(self, record: dict[str, Any], wrong: str) -> CorpusError:
         """The error of a shard with something wrong."""
         return CorpusError(
-            f"shard {record['shard']} of {self._out} is damaged ({wrong}) generate the corpus again to mend it"
+            f"shard {record['shard']} of {self._out} is damaged ({wrong}) un-commit it with datagen verify, "
+            "and generate the corpus again"
         )
 
 

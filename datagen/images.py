@@ -13,7 +13,7 @@ from datagen.layout import Layout, dtype_of
 from datagen.scenes import DrawnScene, format_of
 from xsim import XsimError
 
-__all__ = ["SceneExposure", "Taken", "check_image", "thickness_mm"]
+__all__ = ["ExposedScene", "Taken", "check_image", "thickness_mm"]
 
 REPEAT = 1 << 20  # frames between an image and its repeat: a corpus has fewer of a scene, and light is late by fewer
 EMPTY = ("air",)  # materials that are no thickness
@@ -37,7 +37,7 @@ class Taken:
     images: dict[str, np.ndarray]
 
 
-class SceneExposure:
+class ExposedScene:
     """All of a scene's images that is not random; frames are taken from it.
 
     Parameters

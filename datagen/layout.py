@@ -68,6 +68,9 @@ class Layout:
             names += [f"{name}_repeat" for name in OF_REPEATS]
         for suffix in format.others:
             names += [f"{name}_{suffix}" for name in OF_IMAGES]
+        real = self.corpus.background
+        if real is not None and not real.has_clean:
+            names = [name for name in names if name not in ("clean", "noise")]
         return {name: dtype_of(name) for name in names if header.noise == "stored" or not name.startswith("noise")}
 
     def format_scenes(self, place: int) -> int:

@@ -20,7 +20,7 @@ from xsim import CorpusError
 try:
     import obstore
     from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
-    from obstore.store import LocalStore, MemoryStore, from_url
+    from obstore.store import HTTPStore, LocalStore, MemoryStore, from_url
 except ImportError:
     raise CorpusError("obstore is not installed (object stores need it) pip install 'xsim[store]'") from None
 
@@ -64,11 +64,17 @@ class ObjectPlace(Place):
         if self._lies_in_a_folder:
             return LocalStore(self._folder)
         try:
-            return from_url(self.name, retry_config={"retry_timeout": PATIENCE})
+            plain = {"client_options": {"allow_http": True}} if self.name.startswith("http://") else {}
+            return from_url(self.name, retry_config={"retry_timeout": PATIENCE}, **plain)
         except (BaseError, ValueError) as error:
             raise CorpusError(
                 f"{self.name} cannot be opened ({first_line(error)}) check the URL and its settings"
             ) from None
+
+    @property
+    def lists(self) -> bool:  # type: ignore[override]
+        """Whether it can say which files it has: web servers cannot."""
+        return self._lies_in_a_folder or not isinstance(self._store, HTTPStore)
 
     @property
     def _folder(self) -> Path:
@@ -124,6 +130,7 @@ class ObjectPlace(Place):
                 return
 
     def files(self, below: str = "") -> Iterator[str]:
+        self._check_lists()
         if self._lies_in_a_folder and not self._folder.is_dir():
             return
         with self._plainly():
@@ -131,6 +138,7 @@ class ObjectPlace(Place):
                 yield from sorted(each["path"] for each in batch)
 
     def children(self, below: str = "") -> list[str]:
+        self._check_lists()
         if self._lies_in_a_folder and not self._folder.is_dir():
             return []
         with self._plainly():
@@ -138,10 +146,16 @@ class ObjectPlace(Place):
             paths = [*listed["common_prefixes"], *(each["path"] for each in listed["objects"])]
             return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
 
+    def _check_lists(self) -> None:
+        if not self.lists:
+            raise OSError(errno.ENOTSUP, "web servers do not list their files", str(self))
+
     def zarr_store(self) -> Any:
         return zarr.storage.ObjectStore(self._store, read_only=True)
 
     def _make(self) -> None:
+        if not self.lists:
+            raise OSError(errno.EROFS, "web servers are read only", str(self))
         if self._lies_in_a_folder:
             self._folder.mkdir(parents=True, exist_ok=True)
 

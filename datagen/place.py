@@ -37,9 +37,12 @@ class Place(ABC):
         Path or URL, as messages show it.
     faults : tuple of exception types
         What zarr lets through of this kind of place, beside OSError.
+    lists : bool
+        Whether it can say which files it has.
     """
 
     faults: tuple[type[Exception], ...] = ()
+    lists = True
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -250,7 +253,8 @@ def open_place(where: Where) -> Place:
     ----------
     where : path, URL or Place
         A folder, or a prefix of an object store: s3://, gs://, az://, file://, memory:// (of this process only), with
-        credentials and settings from the environment as obstore knows them (AWS_..., GOOGLE_..., AZURE_...).
+        credentials and settings from the environment as obstore knows them (AWS_..., GOOGLE_..., AZURE_...); http://
+        and https:// to read only.
 
     Raises
     ------

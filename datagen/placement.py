@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from datagen.problem import shortened
 from datagen.stream import Stream
 
 __all__ = ["PlacementError", "Placer"]
@@ -55,7 +56,9 @@ def reach_mm(body: Mapping[str, Any], axes: Sequence[Vector]) -> tuple[float, fl
         radius, half = body["radius_mm"], body["height_mm"] / 2
         extents = [radius * math.sqrt(max(0.0, 1.0 - axis[2] ** 2)) + half * abs(axis[2]) for axis in axes]
     else:
-        raise PlacementError(f"a {shape or 'mesh'} cannot be placed with inside (use a sphere, box or cylinder)")
+        raise PlacementError(
+            f"a {shortened(shape) if shape else 'mesh'} cannot be placed with inside (use a sphere, box or cylinder)"
+        )
     return extents[0], extents[1], extents[2]
 
 

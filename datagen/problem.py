@@ -7,13 +7,19 @@ from collections.abc import Iterable
 
 from pydantic import ValidationError
 
-__all__ = ["first_problem", "nearest"]
+__all__ = ["first_problem", "nearest", "shortened"]
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
     """The known name most like ``name``, or None when nothing is like it."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return close[0] if close else None
+
+
+def shortened(value: object, most: int = 80) -> str:
+    """A value as Python writes it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def first_problem(error: ValidationError, known: Iterable[str]) -> str:
@@ -29,5 +35,5 @@ def first_problem(error: ValidationError, known: Iterable[str]) -> str:
     message = message.replace("Input should be", "must be").replace("a valid tuple", "a list [a, b]")
     if problem["type"] == "missing":
         return f"{place} is missing (required)"
-    given = "" if isinstance(problem["input"], dict) else f" (given {problem['input']!r})"
+    given = "" if isinstance(problem["input"], dict) else f" (given {shortened(problem['input'])})"
     return f"{place + ': ' if place else ''}{message[:1].lower() + message[1:]}{given}"

@@ -71,15 +71,19 @@ def state_of(out: Where) -> tuple[str, dict[str, Any]]:
 
 
 def _without_root(place: Place) -> str:
+    if not place.lists:
+        return "nothing"
     try:
         if not place.children():
             return "nothing"
         if any(name.isdigit() for name in place.children(COMMITS)):
             raise damaged_description(place, f"{ROOT} is missing")
+        if not isinstance(place, FolderPlace) and all(key.endswith(ROOT) for key in place.files()):
+            return "nothing"  # its making was cut short
     except NotADirectoryError:
         return "other"
-    if not isinstance(place, FolderPlace) and all(key.endswith(ROOT) for key in place.files()):
-        return "nothing"  # its making was cut short
+    except OSError as error:
+        raise out_of_reach(place, error) from None
     return "other"
 
 

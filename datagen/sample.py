@@ -12,7 +12,8 @@ import numpy as np
 import xsim
 from datagen.corpus_file import CorpusFile
 from datagen.header import SPLITS
-from datagen.images import SceneExposure, Taken
+from datagen.images import Taken
+from datagen.inserted import taker_of
 from datagen.instances import instance_rows
 from datagen.layout import Layout
 from datagen.scenes import DrawnScene, draw_scene, failed_draw, noise_seed, redrawable, split_of, unmakeable
@@ -89,7 +90,7 @@ def simulate_scene(
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                exposure, taken = SceneExposure(Layout(corpus), drawn, backend, beams or {}), []
+                exposure, taken = taker_of(Layout(corpus), drawn, backend, beams or {}), []
                 seed, limit = noise_seed(corpus, index), corpus.header.saturated_share
                 for frame in frames:
                     taken.append(exposure.take(seed, frame))
@@ -123,6 +124,8 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, taken: Taken) -> Sample:
         "voltage_kv": drawn.mapping.get("source", {}).get("voltage_kv"),
         "state": STATES.index(image.metadata["state"]),
     }
+    if corpus.background is not None:
+        own["image"] = corpus.background.place(drawn.index)
     if scene.second_exposure is not None:
         own["voltage_kv_second"] = scene.second_exposure.source(scene.source).voltage_kv
     images = {"": image, **{name: taken.others[name] for name in MEASURED_TOO if name in taken.others}}

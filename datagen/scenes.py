@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 import xsim
+from datagen.background import place_over
 from datagen.body_rule import BodyRule
 from datagen.conditions import begin_scene
 from datagen.corpus_file import CorpusFile
@@ -102,6 +103,8 @@ def split_of(corpus: CorpusFile, index: int) -> str:
 
 def split_numbers(corpus: CorpusFile, turns: Any) -> Any:
     """Number in ``SPLITS`` of the part of scenes, by their place among those of their format; of one or of many."""
+    if corpus.background is not None:
+        turns = turns % len(corpus.background.files)  # by image: one that several scenes have is in one part
     place = (Stream(corpus.header.seed, SPLIT).unit() + GOLDEN * turns) % 1.0
     shares = corpus.header.split
     return 0 + (place >= shares.train) + (place >= shares.train + shares.val)
@@ -140,13 +143,15 @@ def make_scene(corpus: CorpusFile, index: int, attempt: int) -> DrawnScene:
     families = draw_family(corpus.families, mapping, corpus.directory, stream, drawn) if corpus.families else []
     found = _draw_bodies(corpus, mapping, families, stream, drawn)
     mapping["body"] = [each.body for each in found]
+    if corpus.background is not None:
+        mapping["body"] = place_over(corpus.background, mapping["body"], mapping, corpus.directory, stream)
     other = mapping["detector"].pop("pair", None)
     scene = _checked(mapping, corpus)
     pair = other and Pair.of(scene, other)
     groups = tuple(corpus.groups.index(each.kind) for each in found)
     targets = tuple(each.target for each in found)
     above = [each.target or each.body.get("priority", 0) > 0 for each in families]
-    inside = {rule.name for rule in corpus.bodies if rule.inside is not None}
+    inside = {rule.name for rule in corpus.bodies if rule.inside is not None or corpus.background is not None}
     placed = tuple(above[k] if k < len(above) else each.kind in inside for k, each in enumerate(found))
     return DrawnScene(index, attempt, mapping, scene, drawn, groups, placed, targets, pair)
 
@@ -211,7 +216,8 @@ def _draw_bodies(
             if hosts:
                 host = hosts[stream.below(len(hosts))]
                 _place(rule, body, (found[host].body, host), placer, stream, mapping, corpus)
-            found.append(DrawnBody(rule.name, body, rule.is_target))
+            target = rule.is_target or (corpus.background is not None and rule.target is None)
+            found.append(DrawnBody(rule.name, body, target))
     return found
 
 

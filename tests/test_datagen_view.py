@@ -53,10 +53,23 @@ def test_shard_by_shard(view):
         assert sample.keys() == other.keys() and sample["params"] == other["params"]
         for name in ("noisy", "clean", "noise", "labels", "valid"):
             assert sample[name].dtype == other[name].dtype and np.array_equal(sample[name], other[name])
+    told = [view.corpus.instances(sample["index"]) for sample in some]
+    assert list(some.instances()) == told and all(told)
     assert all(set(each) == {"clean", "params", "index"} for each in some.samples(("clean",)))
     with pytest.raises(xsim.CorpusError, match="no glow images"):
         next(view.samples(("glow",)))
     assert list(view.select(np.zeros(len(view), bool)).samples()) == []
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 30])
+def test_only_asked_images(view, cache_bytes):
+    some = datagen.open_corpus(view.corpus.path, cache_bytes).subset()
+    for names in (("noise",), ("clean", "valid"), view.images):
+        sample = some.sample(5, names)
+        assert set(sample) == {*names, "params", "index"}
+        assert all(np.array_equal(sample[name], view[5][name]) for name in names)
+    with pytest.raises(xsim.CorpusError, match="no glow images"):
+        some.sample(0, ("glow",))
 
 
 def test_large_tables_are_read_by_column(view, monkeypatch):

@@ -159,9 +159,12 @@ FAULTS = {
     "{i} --scene {s} {b} --open_beam_percent 300": "percentile",
     "{i} {i} --scene {s} {b}": "two files are called",
     "{e} --scene {s} {b}": "holds no images",
-    "{i} --scene {s} --bodies {s}": "has no [[body]]",
+    "{i} --scene {s} --bodies {s}": "has [acquisition]",
+    "{i} --scene {s} --bodies {n}": "has no [[body]]",
     "{i} --scene {s} {b} --filter Al --detector generic-gos-200um": "keep one",
     "{i} --scene {s} {b} --region 3:1,0:4": "is empty",
+    "{i} --scene {s} {b} --region 3:90,0:40": "rows 3:90 are not in the image",
+    "{i} --scene {s} {b} --dark {i}": "no brighter than black",
 }
 
 
@@ -171,6 +174,8 @@ def test_faults_are_one_line_and_write_nothing(
 ) -> None:
     (tmp_path / "empty").mkdir()
     names = {"i": folder / "bare/part-0.tif", "s": folder / "station.toml", "b": STEEL, "e": tmp_path / "empty"}
+    (tmp_path / "none.toml").write_text("")
+    names["n"] = tmp_path / "none.toml"
     assert insert(f"{words.format(**names)} -o {tmp_path}/out") == 2
     told = capsys.readouterr().err.strip()
     assert FAULTS[words] in told

@@ -1,6 +1,7 @@
 """xsim: X-ray inspection simulated. Describe a station in a file, get the radiograph its camera would record."""
 
 from xsim.backend import available_cores, cuda_devices
+from xsim.cad import read_step
 from xsim.camera_file import read_camera_file
 from xsim.command import CommandParser, run_command
 from xsim.energies import shared_quadratures
@@ -69,6 +70,7 @@ __all__ = [
     "phantom_path",
     "place_bodies",
     "read_camera_file",
+    "read_step",
     "read_tiff",
     "run_command",
     "scene_from_dict",

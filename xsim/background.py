@@ -16,8 +16,8 @@ __all__ = ["Hardening", "local_level"]
 
 FAINTEST = 1e-5  # transmission beyond which no thickness is told apart
 NODES = 1024
-WINDOW_PX = 6.0
-EXCESS = 1.5  # of the noise that a window's variance must exceed to count as structure
+WINDOWS_PX = (1.5, 3.0, 6.0)
+EXCESS = 1.5  # times the noise, the variance of a window beyond which it counts as structure
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class Hardening:
 def local_level(image: np.ndarray, slope: float, constant: float, known: np.ndarray) -> np.ndarray:
     """Mean signal of each pixel's neighbourhood, that of its own where the image has structure.
 
-    The linear filter of least error under local statistics (Lee, IEEE Trans. PAMI 2 (1980) 165), in a Gaussian window
-    of six pixels; what exceeds the noise by half counts as structure.
+    The linear filter of least error under local statistics (Lee, IEEE Trans. PAMI 2 (1980) 165), in Gaussian windows of
+    growing width, the wider one where the image has no structure in it: no variance beyond half as much as the noise's.
 
     Parameters
     ----------
@@ -107,17 +107,16 @@ def local_level(image: np.ndarray, slope: float, constant: float, known: np.ndar
     """
     from scipy.ndimage import gaussian_filter
 
-    def blurred(values: np.ndarray) -> np.ndarray:
-        return np.asarray(gaussian_filter(values, WINDOW_PX, mode="nearest", truncate=3.0))
-
     if not known.any():
         raise MeasurementError("no pixel of the image can be used (all are saturated or dead) expose it less")
-    held = np.where(known, image, 0.0)
-    near = np.maximum(blurred(known.astype(np.float64)), 1e-12)
-    mean = blurred(held) / near
-    # away from any known pixel the window holds nothing
-    mean = np.where(near > 1e-6, mean, float(image[known].mean()))
-    square = blurred(np.where(known, (image - mean) ** 2, 0.0)) / near
-    noise = np.maximum(slope * mean, 0.0) + constant
-    share = np.clip(1.0 - EXCESS * noise / np.maximum(square, 1e-30), 0.0, 1.0)
-    return np.asarray(np.round(mean + np.where(known, share, 0.0) * (image - mean), 6))
+    level = np.where(known, image, float(image[known].mean()))
+    for window in WINDOWS_PX:
+        blurred = functools.partial(gaussian_filter, sigma=window, mode="nearest", truncate=3.0)
+        near = blurred(known.astype(np.float64))
+        held = np.maximum(near, 1e-12)
+        mean = np.where(near > 1e-6, blurred(np.where(known, image, 0.0)) / held, level)
+        square = blurred(np.where(known, (image - mean) ** 2, 0.0)) / held
+        noise = np.maximum(slope * mean, 0.0) + constant
+        share = np.clip(1.0 - EXCESS * noise / np.maximum(square, 1e-30), 0.0, 1.0)
+        level = mean + np.where(known, share, 0.0) * (level - mean)
+    return np.asarray(np.round(level, 6))

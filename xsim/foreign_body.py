@@ -43,60 +43,75 @@ def place_bodies(
         A table that is none, or no room.
 
     """
-    if not bodies:
-        raise SceneError("no body given (there is nothing to insert) give one")
-    words, view, taken = np.random.Philox(key=[seed, len(bodies)]), station.view, []
+    check_region(region, station.view)
+    words, view = np.random.Philox(key=[seed, len(bodies)]), station.view
     bare = station.model_dump(exclude_none=True, exclude={"body", "defect", "second_exposure"})
-    bare["detector"].pop("second_layer", None)
-    bare["detector"].pop("preset", None)
-    placed: list[dict[str, Any]] = []
-    for number, body in enumerate(bodies):
-        table = {key: value for key, value in body.items() if key not in OWN}
-        turn = body.get("rotation_deg", (0.0, 0.0, 0.0))
-        table["rotation_deg"] = random_turn(words) if isinstance(turn, str) and turn == "random" else turn
-        depth = float(body.get("depth_mm", 0.0))
-        if "at" in body:
-            table["position_mm"] = point_at(view, body["at"], depth)
-        if "position_mm" in table:
-            placed.append(table)
-            taken.append(window_of(one_body(bare, table, station), view))
-            continue
-        place, window = draw_place(bare, table, station, words, depth, region, taken, number)
-        placed.append({**table, "position_mm": place})
+    for key in ("second_layer", "preset"):
+        bare["detector"].pop(key, None)
+    middle = 0.5 * (view.rows - 1), 0.5 * (view.columns - 1)
+    tables = [{"position_mm": point_at(view, middle, depth_of(body)), **plain(body, view, words)} for body in bodies]
+    scene = scene_from_dict({**bare, "body": tables}, station.directory)
+    wanting = [k for k, body in enumerate(bodies) if "at" not in body and "position_mm" not in body]
+    taken = [window_around(scene.corners(body), view) for k, body in enumerate(scene.bodies) if k not in wanting]
+    for k in wanting:
+        there = np.array(tables[k]["position_mm"])
+        place, window = draw_place(
+            scene.corners(scene.bodies[k]) - there, view, words, depth_of(bodies[k]), region, taken
+        )
+        if place is None:
+            raise SceneError(
+                f"no place found for body {k + 1} (none of {TRIES} was wholly in the image and apart from the others) "
+                "make it smaller, insert fewer, or say where with at"
+            )
+        tables[k]["position_mm"] = place
         taken.append(window)
-    scene = scene_from_dict({**bare, "body": placed}, station.directory)
-    return scene
+    return scene_from_dict({**bare, "body": tables}, station.directory) if wanting else scene
 
 
-def one_body(bare: Mapping[str, Any], table: Mapping[str, Any], station: Scene) -> Scene:
-    """The station with one body."""
-    return scene_from_dict({**bare, "body": [dict(table)]}, station.directory)
+def check_region(region: tuple[slice, slice] | None, view: View) -> None:
+    """Refuse rows and columns that the image does not have."""
+    for name, part, length in zip(("rows", "columns"), region or (), (view.rows, view.columns), strict=False):
+        if not 0 <= part.start < part.stop <= length:
+            raise SceneError(
+                f"{name} {part.start}:{part.stop} are not in the image (it has {length}) choose from 0:{length}"
+            )
+
+
+def depth_of(body: Mapping[str, Any]) -> float:
+    """Where along z a body's origin is that has no position."""
+    depth = body.get("depth_mm", 0.0)
+    if isinstance(depth, bool) or not isinstance(depth, int | float):
+        raise SceneError(f"depth_mm = {depth!r} is no length (a number of mm along z is needed) give one")
+    return float(depth)
+
+
+def plain(body: Mapping[str, Any], view: View, words: np.random.Philox) -> dict[str, Any]:
+    """A [[body]] table as a scene file has it; without a position where one is to be drawn."""
+    table = {key: value for key, value in body.items() if key not in OWN}
+    turn = body.get("rotation_deg", (0.0, 0.0, 0.0))
+    table["rotation_deg"] = random_turn(words) if isinstance(turn, str) and turn == "random" else turn
+    if "at" in body:
+        table["position_mm"] = point_at(view, body["at"], depth_of(body))
+    return table
 
 
 def draw_place(
-    bare: Mapping[str, Any], table: Mapping[str, Any], station: Scene, words: np.random.Philox, depth_mm: float,
-    region: tuple[slice, slice] | None, taken: Sequence[Window], number: int,
-) -> tuple[tuple[float, float, float], Window]:  # fmt: skip
-    """A place for a body, and the window it then takes."""
-    view = station.view
+    corners_mm: np.ndarray, view: View, words: np.random.Philox, depth_mm: float,
+    region: tuple[slice, slice] | None, taken: Sequence[Window],
+) -> tuple[tuple[float, float, float] | None, Window]:  # fmt: skip
+    """A place for a body of these corners around its origin, and the window it then takes; None where none is found."""
     rows, columns = region or (slice(0, view.rows), slice(0, view.columns))
-    middle = 0.5 * (rows.start + rows.stop - 1), 0.5 * (columns.start + columns.stop - 1)
-    there = point_at(view, middle, depth_mm)
-    scene = one_body(bare, {**table, "position_mm": there}, station)
-    corners = scene.corners(scene.bodies[0])
+    window = (0, 0, 0, 0)
     for _ in range(TRIES):
         u, v = uniform(words, 2)
         at = rows.start + u * (rows.stop - rows.start) - 0.5, columns.start + v * (columns.stop - columns.start) - 0.5
         place = point_at(view, at, depth_mm)
-        window = window_around(corners + (np.array(place) - np.array(there)), view)
+        window = window_around(corners_mm + np.array(place), view)
         inside = rows.start <= window[0] and window[1] <= rows.stop
         inside = inside and columns.start <= window[2] and window[3] <= columns.stop
         if inside and not any(overlap(window, other) for other in taken):
             return place, window
-    raise SceneError(
-        f"no place found for body {number + 1} (none of {TRIES} was wholly in the image and apart from the others) "
-        "make it smaller, insert fewer, or say where with at"
-    )
+    return None, window
 
 
 def uniform(words: np.random.Philox, count: int) -> np.ndarray:

@@ -141,11 +141,14 @@ def bodies_of(options: argparse.Namespace) -> list[dict[str, Any]]:
 def bodies_in(file: Path) -> list[dict[str, Any]]:
     """[[body]] tables of a file; mesh paths are relative to it."""
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8")).get("body", [])
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        tables = found.get("body", [])
     except OSError as error:
         raise SceneError(f"{file} not read ({error.strerror or error}) check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SceneError(f"{file} is no TOML ({error}) mend that place") from error
+    if others := sorted(set(found) - {"body"}):
+        raise SceneError(f"{file} has [{others[0]}] (bodies alone are inserted) leave it out, or give it as --scene")
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         raise SceneError(f"{file} has no [[body]] (there is nothing to insert) add one")
     for table in tables:

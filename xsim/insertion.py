@@ -137,7 +137,7 @@ def insert(
         Source, geometry, detector and ``acquisition`` (exposure, frames, state) that the image was taken with; what
         bodies it has are not looked at.
     bodies : sequence of mapping
-        [[body]] tables of a scene file; a place by ``at = [row, column]``, by ``position_mm``, or drawn.
+        [[body]] tables of a scene file, none perhaps; a place by ``at = [row, column]``, by ``position_mm``, or drawn.
     background : Background, optional
         What stands in the beam already and how its thickness is known; open beam by default.
     seed : int
@@ -195,15 +195,17 @@ def prepare(
     view, spread = scene.view, real.spread
     above, beside = spread.margin
     reach = int(np.ceil(penumbra_px(scene, view))) + 1
-    low_row, stop_row, low_column, stop_column = window_of(scene, view, reach)
+    low_row, stop_row, low_column, stop_column = window_of(scene, view, reach) if bodies else (0, 1, 0, 1)
     window = (
         max(0, low_row - 2 * above), min(view.rows, stop_row + 2 * above),
         max(0, low_column - 2 * beside), min(view.columns, stop_column + 2 * beside),
     )  # fmt: skip
-    if window[0] >= window[1] or window[2] >= window[3]:
+    if not bodies:
+        window = (0, 1, 0, 1)  # nothing changes there either
+    elif window[0] >= window[1] or window[2] >= window[3]:
         raise SceneError("no body is seen in the image (all are beside it) move them")
     wide = window[0] - above, window[1] + above, window[2] - beside, window[3] + beside
-    light, weight, thickness = real.quanta_in(wide)
+    light, weight, thickness = real.quanta_in(wide, backend)
     passed, labels = passage(scene, real.hardening, wide, thickness, background.is_replaced, backend)
     part = slice(*window[:2]), slice(*window[2:])
     thinning = thin(light, weight, passed, real.pixels.within(part), real.signal_adu[part], spread, backend)

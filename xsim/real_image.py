@@ -18,11 +18,13 @@ from xsim.open_beam import open_beam
 from xsim.radiograph import period_of
 from xsim.sampling import exposure_of
 from xsim.scene import Scene
-from xsim.thinning import Pixels
+from xsim.thinning import Pixels, spread_over
 
 __all__ = ["Background", "RealImage"]
 
 OUTPUT_END_ADU = 65535.0
+TURNS = 5
+BRIGHT_PERCENT = 99.0  # of the pixels, that are not brighter than those that must show signal
 BRIGHTER = 1.1  # than the open beam: more of it is told
 
 
@@ -70,8 +72,8 @@ class RealImage:
 
     Attributes
     ----------
-    black_adu, signal_adu, thickness_mm
-        Grey value of no light; mean signal above it; thickness of the background's material.
+    black_adu, signal_adu, open_adu, thickness_mm
+        Grey value of no light; mean signal above it, and that of the open beam; thickness of the background's material.
     hardening : Hardening
     spread : LightSpread
         Without lag.
@@ -88,6 +90,7 @@ class RealImage:
 
     black_adu: np.ndarray
     signal_adu: np.ndarray
+    open_adu: np.ndarray
     thickness_mm: np.ndarray
     hardening: Hardening
     spread: LightSpread
@@ -115,10 +118,16 @@ class RealImage:
         whole = np.issubdtype(stack.dtype, np.integer)
         pixels, law = pixels_of(scene, spread, weights, gain, factor, mas, whole)
         mean = stack.mean(axis=0, dtype=np.float64)
+        if not float(np.percentile(mean - black, BRIGHT_PERCENT)) > 0:
+            raise MeasurementError(
+                f"the image is no brighter than black ({float(black.mean()):.6g} ADU; it has no signal) check "
+                "black_adu, the dark frames or the state"
+            )
         known = np.asarray((stack < ceiling).all(axis=0))
         level = local_level(mean - black, law[0] / len(stack), law[1] / len(stack), known)
         hardening = Hardening.behind(weights, background.material)
-        share = level / open_level(mean - black, black, open_kev * gain, background, known)
+        opened = open_level(mean - black, black, open_kev * gain, background, known)
+        share = level / opened
         if background.material is not None and float((share > BRIGHTER).mean()) > 0.01:
             warnings.warn(
                 f"{100 * float((share > BRIGHTER).mean()):.3g} % of the image is brighter than the open beam (by more "
@@ -126,23 +135,29 @@ class RealImage:
             )  # fmt: skip
         thickness = np.round(hardening.thickness_mm(share), 4)
         end = sensor.end_adu if run.state == "raw" else OUTPUT_END_ADU
-        return cls(black, level, thickness, hardening, spread, pixels, ceiling, end, mean, law)
+        return cls(black, level, opened, thickness, hardening, spread, pixels, ceiling, end, mean, law)
 
     def saturated(self, frame: np.ndarray, part: tuple[slice, slice]) -> np.ndarray:
         """Pixels of a part of a frame that hold no more than that they are full, bool."""
         return np.asarray(frame >= np.minimum(self.saturation_adu[part], self.end_adu))
 
-    def quanta_in(self, window: Window) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def quanta_in(self, window: Window, backend: Backend) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Light of each depth class [keV] and the weight of a quantum [keV], [class, row, column], and thickness.
 
-        The window may reach over the image's edges: there all is as at the edge.
+        Before the light spreads: at an edge of the part the image's level is that of both sides. The window may reach
+        over the image's edges: there all is as at the edge.
         """
-        rows = np.clip(np.arange(window[0], window[1]), 0, self.mean.shape[0] - 1)
-        columns = np.clip(np.arange(window[2], window[3]), 0, self.mean.shape[1] - 1)
+        above, beside = self.spread.margin
+        wide = window[0] - above, window[1] + above, window[2] - beside, window[3] + beside
+        rows = np.clip(np.arange(wide[0], wide[1]), 0, self.mean.shape[0] - 1)
+        columns = np.clip(np.arange(wide[2], wide[3]), 0, self.mean.shape[1] - 1)
         at = np.ix_(rows, columns)
-        thickness = self.thickness_mm[at]
+        seen = np.maximum(self.signal_adu[at], 0.0) / self.pixels.gain[at]
+        inner = np.s_[above : len(rows) - above, beside : len(columns) - beside]
+        shares = self.hardening.table[1][:, 0] / self.hardening.table[1][:, 0].sum()
+        light = before_spread(seen, inner, shares, self.spread, backend)
+        thickness = np.round(self.hardening.thickness_mm(light * (self.pixels.gain / self.open_adu)[at][inner]), 4)
         share, weight = self.hardening.of_classes(thickness)
-        light = np.maximum(self.signal_adu[at], 0.0) / self.pixels.gain[at]
         return np.round(light * share, 6), np.round(weight, 6), thickness
 
     def describe(self) -> dict[str, Any]:
@@ -155,6 +170,21 @@ class RealImage:
             "a_pixel_adu": self.noise_law[0],
             "b_adu2": self.noise_law[1] - self.noise_law[0] * float(self.black_adu.mean()),
         }
+
+
+def before_spread(
+    seen: np.ndarray, inner: tuple[slice, slice], shares: np.ndarray, spread: LightSpread, backend: Backend
+) -> np.ndarray:
+    """Light that spreads to what is seen, within a frame of the spread's margin, float64 [row, column].
+
+    A few turns of Richardson (J. Opt. Soc. Am. 62 (1972) 55) and Lucy's ratio alone: where nothing changes within a
+    kernel it leaves all as it is.
+    """
+    light, wanted = seen.copy(), seen[inner]
+    for _ in range(TURNS):
+        found = spread_over(light * shares[:, None, None], spread, backend)
+        light[inner] *= np.clip(wanted / np.maximum(found, 1e-9), 0.5, 2.0)
+    return np.asarray(light[inner])
 
 
 def full_well_adu(scene: Scene) -> float:

@@ -257,7 +257,7 @@ class Scene(StrictModel):
 
     def warn(self) -> None:
         """Warn of bodies that no ray of the detector can meet, and of a line scan that draws circles as ellipses."""
-        places = ((self.body_name(k), self.corners(b), isinstance(b, MeshBody)) for k, b in enumerate(self.bodies))
+        places = ((self.body_name(k), self.corners(b), is_mesh_file(b)) for k, b in enumerate(self.bodies))
         warn_of_place(self.view, places)
         if self.belt is None:
             return
@@ -269,3 +269,8 @@ class Scene(StrictModel):
                 f"line_rate_hz = {rate:.6g} makes them square",
                 stacklevel=3,
             )
+
+
+def is_mesh_file(body: Body) -> bool:
+    """Whether a body is a mesh from a file, whose unit may be mistaken; those in memory are in mm."""
+    return isinstance(body, MeshBody) and isinstance(body.mesh, str)

@@ -22,7 +22,7 @@ from xsim.fixed_pattern import camera_key, draw_words, normals
 from xsim.light_spread import LightSpread
 from xsim.scintillator import convolved, draw_light
 
-__all__ = ["Pixels", "Thinning", "thin"]
+__all__ = ["Pixels", "Thinning", "spread_over", "thin"]
 
 OF_THINNED, OF_ADDED, OF_SENSOR = 33, 34, 35  # purposes of keys, none of a camera's
 WHITE = 20  # stream

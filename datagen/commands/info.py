@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
         help="say what a store holds",
         description="Say what a store holds: samples per format and split, ranges of parameters, bytes, what made it. "
         "With --plan, what a corpus file will take.",
-        epilog="examples: datagen info spheres.zarr; datagen info --plan mine.toml --samples 10000000 --cores 1000",
+        epilog="example: datagen info spheres.zarr; datagen info --plan mine.toml --samples 10000000 --cores 1000",
     )
     info.add_argument("out", metavar="OUT", help="store; with --plan a corpus file, or phantom:NAME")
     plan.add_options(info)

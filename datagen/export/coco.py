@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from datagen.corpus import CorpusView
-from datagen.export.writer import Sample, Writer, sample_id, write_tables
+from datagen.export.writer import Sample, Writer, sample_id
 from xsim import CorpusError
 
 __all__ = ["CocoWriter", "label_runs"]
@@ -52,7 +53,7 @@ class CocoWriter(Writer):
         images, annotations = [], []
         for sample in samples:
             name = f"{sample_id(sample['index'])}.png"
-            Image.fromarray(sample["noisy"]).save(folder / "images" / name)
+            Image.fromarray(sample["noisy"]).save(folder / "images" / name, compress_level=1)
             rows, columns = sample["noisy"].shape
             images.append({"id": sample["index"], "file_name": name, "height": rows, "width": columns})
             annotations += self._annotations(sample)
@@ -62,7 +63,7 @@ class CocoWriter(Writer):
 
     def _annotations(self, sample: Sample) -> Iterator[dict[str, Any]]:
         runs = label_runs(sample["labels"])
-        for body in self.view.corpus.instances(sample["index"]):
+        for body in sample["instances"]:
             if body["label"] not in runs:
                 continue  # hidden, or out of view
             counts, box, area = runs[body["label"]]
@@ -90,10 +91,11 @@ class CocoWriter(Writer):
                     file.write(f"{',' if place else ''}\n{line}")
                 file.write("]")
             file.write("}\n")
-        for path in (folder / PARTS).iterdir():
-            path.unlink()
-        (folder / PARTS).rmdir()
-        write_tables(folder, self.view)
+        super().finish(folder, parts)
+
+    def clear(self, folder: Path) -> None:
+        if (folder / PARTS).is_dir():
+            shutil.rmtree(folder / PARTS)
 
     def _lines(self, folder: Path, kind: str, parts: int) -> Iterator[str]:
         for number in range(parts):

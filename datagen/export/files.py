@@ -54,11 +54,7 @@ class WebDatasetWriter(Writer):
                     content = io.BytesIO()
                     np.save(content, sample[name], allow_pickle=False)
                     _add(tar, f"{key}.{name}.npy", content.getvalue())
-                facts = {
-                    "index": sample["index"],
-                    "params": sample["params"],
-                    "instances": self.view.corpus.instances(sample["index"]),
-                }
+                facts = {name: sample[name] for name in ("index", "params", "instances")}
                 _add(tar, f"{key}.json", json.dumps(facts, allow_nan=False).encode())
 
 

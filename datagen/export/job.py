@@ -109,7 +109,7 @@ def export_corpus(
         draft.rename(target)
     except OSError as error:
         raise OutputError(f"cannot write {draft} ({error.strerror or error}) make room and run it again") from None
-    return Export(len(view), asked["parts"], done)
+    return Export(len(view), asked["parts"], min(done, asked["parts"]))
 
 
 def _chosen(view: CorpusView, limit: int | None) -> CorpusView:
@@ -138,7 +138,7 @@ def _done(draft: Path, asked: dict[str, Any]) -> int:
         return 0
     try:
         told = json.loads(record.read_text())
-        done = told.pop("done")
+        done = told.pop("done", asked["parts"] + 1)  # not told where all but its name was done
     except (ValueError, KeyError, AttributeError):
         told, done = {}, 0
     if told != asked:
@@ -159,14 +159,17 @@ def _write(writer: Writer, draft: Path, asked: dict[str, Any], done: int, progre
                 continue
             _tell(draft, {**asked, "done": number})
             writer.write_part(draft, number, _samples(part, writer.images, bar))
-        _tell(draft, {**asked, "done": asked["parts"]})
-        writer.finish(draft, asked["parts"])
+        if done <= asked["parts"]:
+            _tell(draft, {**asked, "done": asked["parts"]})
+            writer.finish(draft, asked["parts"])
+            _tell(draft, {**asked, "done": asked["parts"] + 1})
+        writer.clear(draft)
     _tell(draft, asked)
 
 
 def _samples(part: CorpusView, images: Sequence[str], bar: tqdm) -> Iterator[Sample]:
-    for sample in part.samples(images):
-        yield {**sample, **{name: stored(name, sample[name]) for name in images}}
+    for sample, bodies in zip(part.samples(images), part.instances(), strict=True):
+        yield {**sample, "instances": bodies, **{name: stored(name, sample[name]) for name in images}}
         bar.update()
 
 

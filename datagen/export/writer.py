@@ -43,6 +43,9 @@ class Writer(ABC):
         """Write what is of the whole export."""
         write_tables(folder, self.view)
 
+    def clear(self, folder: Path) -> None:  # noqa: B027
+        """Remove what only the writing needed."""
+
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A CSV file; what does not apply is empty, numbers are written in full."""
@@ -71,9 +74,8 @@ def _parameter_rows(view: CorpusView, names: Sequence[str]) -> Iterator[list[Any
 
 def _instance_rows(view: CorpusView, columns: Sequence[str]) -> Iterator[list[Any]]:
     for part in view.shards():
-        for index in part.table()["index"].tolist():
-            for body in view.corpus.instances(index):
-                yield [sample_id(index), *(body[name] for name in columns)]
+        for index, bodies in zip(part.table()["index"].tolist(), part.instances(), strict=True):
+            yield from ([sample_id(index), *(body[name] for name in columns)] for body in bodies)
 
 
 def stored(name: str, image: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from datagen.distribution import KINDS, Choice, Distribution, draw, parse
+from datagen.problem import shortened
 from datagen.stream import Stream
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Word",
     "choice",
     "integers",
+    "leaves",
     "log_uniform",
     "most",
     "paragraph",
@@ -130,9 +132,9 @@ class NumberIn:
     def __call__(self, value: Any) -> Any:
         for each in leaves(value):
             if isinstance(each, bool) or not isinstance(each, int if self.whole else (int, float)):
-                raise ValueError(f"must be a {'whole ' if self.whole else ''}number (given {each!r})")
+                raise ValueError(f"must be a {'whole ' if self.whole else ''}number (given {shortened(each)})")
             if not self.low <= each <= self.high or (self.above and each == self.low):
-                raise ValueError(f"must be {self.text} (given {each!r})")
+                raise ValueError(f"must be {self.text} (given {shortened(each)})")
         return value
 
     @property
@@ -146,7 +148,7 @@ def words_only(value: Any) -> Any:
     """Refuses what may become anything but a string."""
     for each in leaves(value):
         if not isinstance(each, str):
-            raise ValueError(f"must be a name (given {each!r})")
+            raise ValueError(f"must be a name (given {shortened(each)})")
     return value
 
 
@@ -154,7 +156,7 @@ def materials_only(value: Any) -> Any:
     """Refuses what may become anything but a material: a name, or a table with a density."""
     for each in leaves(value):
         if not isinstance(each, (str, dict)):
-            raise ValueError(f"must be a material (given {each!r})")
+            raise ValueError(f"must be a material (given {shortened(each)})")
     return value
 
 

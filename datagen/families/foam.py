@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,9 +24,9 @@ from datagen.families.family import (
     most,
     uniform,
 )
-from datagen.families.shapes import rounded
+from datagen.families.shapes import rounded, turned
 from datagen.families.sphere_packing import Room, scatter_spheres, spread_radii
-from datagen.placement import PlacementError, rotation
+from datagen.placement import PlacementError
 from datagen.stream import Stream
 
 __all__ = ["Foam"]
@@ -72,7 +73,7 @@ class Foam(Family):
         """
         if values["outline"] == "plate":
             size = (values["width_share"] * view.smaller_mm, values["height_share"] * view.smaller_mm)
-            size_mm = [*rounded(size), values["thickness_mm"]]
+            size_mm = [*rounded(_fitted(size, values["tilt_deg"][2], view)), values["thickness_mm"]]
             block: dict[str, Any] = {"shape": "box", "size_mm": size_mm}
         else:
             radius = round(0.5 * values["width_share"] * view.smaller_mm, 6)
@@ -99,6 +100,14 @@ class Foam(Family):
         return pores, np.round(ratios * mean, 6), np.full(values["inclusions"], values["inclusion_radius_mm"])
 
 
+def _fitted(size: tuple[float, float], turn_deg: float, view: ViewField) -> tuple[float, float]:
+    """Width and height of a plate, made smaller until it fits into the view when it is turned."""
+    cosine, sine = abs(math.cos(math.radians(turn_deg))), abs(math.sin(math.radians(turn_deg)))
+    wide, high = size[0] * cosine + size[1] * sine, size[0] * sine + size[1] * cosine
+    share = min(1.0, 0.92 * view.width_mm / wide, 0.92 * view.height_mm / high)
+    return size[0] * share, size[1] * share
+
+
 def _bodies(
     values: dict[str, Any], block: dict[str, Any], centres: np.ndarray, radii: tuple[np.ndarray, ...]
 ) -> list[DrawnBody]:
@@ -115,9 +124,3 @@ def _bodies(
             body = {"shape": "sphere", "radius_mm": radius, "position_mm": place, "material": material, "priority": 1}
             found.append(DrawnBody(kind, body, target=True))
     return found
-
-
-def turned(points: np.ndarray, angles_deg: list[float]) -> list[list[float]]:
-    """Points [point, 3] of a body's frame in the world."""
-    turn = rotation(angles_deg)
-    return [rounded(sum(row[k] * point[k] for k in range(3)) for row in turn) for point in points.tolist()]

@@ -28,7 +28,7 @@ from datagen.families.folder import PictureFolder, pictures_in
 from datagen.families.food_volume import BREAD, food_volume, picture_volume
 from datagen.families.foreign_body import FOREIGN_MATERIALS, foreign_body
 from datagen.families.grain_packing import LEVELS, Grain, Pile, pour
-from datagen.families.shapes import rounded
+from datagen.families.shapes import rounded, turned_about_beam
 from datagen.families.vessel import VESSELS, vessel
 from datagen.placement import PlacementError
 from datagen.stream import Stream
@@ -54,9 +54,9 @@ class Food(Family):
     about: ClassVar[str] = """
         Food on an inspection line: meat with fibres and fat, bread, cheese with eyes, nuts, beans, peas and rice poured
         into a tray until they rest on each other, jars and bottles that stand; bare, in a plastic tray or in a carton.
-        Foreign bodies lie in it: spheres, wires and shards of aluminium, steel, glass, stone, bone, rubber and plastics,
-        from far below what the camera can show to obvious. With texture_from the food is a slab whose thickness
-        follows the grey values of a picture of one's own folder.
+        Foreign bodies lie in it: spheres, wires and shards of aluminium, steel, glass, stone, bone, rubber and
+        plastics, from far below what the camera can show to obvious. With texture_from the food is a slab whose
+        thickness follows the grey values of a picture of one's own folder.
         """
     kinds: ClassVar[tuple[str, ...]] = ("food", "container", "contaminant")
     materials: ClassVar[tuple[Any, ...]] = (
@@ -77,7 +77,7 @@ class Food(Family):
     foreign_bodies: Count = choice(0, 1, 1, 2, 3)
     foreign_material: Annotated[MaterialName, EACH] = choice(*FOREIGN_MATERIALS)
     foreign_shape: Annotated[Word, EACH] = choice("sphere", "wire", "shard")
-    foreign_size_mm: Annotated[Length, EACH] = log_uniform(0.4, 10.0)
+    foreign_size_mm: Annotated[Length, EACH] = log_uniform(0.6, 12.0)
 
     def most_bodies(self) -> int:
         """Grains, a carton of six walls, foreign bodies."""
@@ -104,7 +104,7 @@ class Food(Family):
             found = self._poured(product, size, values, stream)
         else:
             found = self._of_voxels(product, size, values, stream)
-        return _turned(found, values["turn_deg"])
+        return turned_about_beam(found, values["turn_deg"])
 
     def _pack(self, values: dict[str, Any], size: tuple[float, float, float], bare: bool = True) -> list[DrawnBody]:
         kind = values["pack"] if values["pack"] != "none" or bare else "tray"
@@ -210,14 +210,3 @@ def _inside(voxels: np.ndarray, reach: float, stream: Stream) -> list[int]:
     if best[0] < 5:
         raise PlacementError("a foreign body found no place in the food")
     return best[1]
-
-
-def _turned(bodies: list[DrawnBody], angle_deg: float) -> list[DrawnBody]:
-    """All bodies turned about the beam; each keeps its turns and adds this one."""
-    cosine, sine = (round(f(math.radians(angle_deg)), 9) for f in (math.cos, math.sin))
-    for each in bodies:
-        x, y, z = each.body.get("position_mm", (0.0, 0.0, 0.0))
-        a, b, c = each.body.get("rotation_deg", (0.0, 0.0, 0.0))
-        each.body["position_mm"] = rounded((cosine * x - sine * y, sine * x + cosine * y, z))
-        each.body["rotation_deg"] = rounded((a, b, c + angle_deg))
-    return bodies

@@ -63,7 +63,8 @@ def food_volume(
 def _outline(shape: tuple[int, ...], taper: float, cornered: bool, stream: Stream) -> np.ndarray:
     """Depth of each voxel below the surface, in voxels, 0.5 on it; about a superellipse that is flat below.
 
-    The power of the superellipse is 3, or 8 where it is cornered. ``taper`` is how much lower the food is at its rim than in its middle.
+    The power of the superellipse is 3, or 8 where it is cornered. ``taper`` is how much lower the food is at
+    its rim than in its middle.
     """
     slices, rows, columns = shape
     y, x = (np.linspace(-1, 1, size, dtype=np.float32) for size in (rows, columns))

@@ -9,10 +9,11 @@ import numpy as np
 import trimesh
 from scipy.spatial import ConvexHull, QhullError
 
-from datagen.placement import PlacementError
+from datagen.families.family import DrawnBody, ViewField
+from datagen.placement import PlacementError, rotation
 from datagen.stream import Stream
 
-__all__ = ["any_turn_deg", "revolved", "rounded", "shard", "wire"]
+__all__ = ["any_turn_deg", "check_view", "revolved", "rounded", "shard", "turned", "turned_about_beam", "wire"]
 
 DECIMALS = 6
 CORNERS = 14  # points that a shard is the hull of
@@ -98,3 +99,38 @@ def revolved(profile: list[tuple[float, float]], sections: int = 96) -> trimesh.
 def wire(diameter_mm: float, length_mm: float) -> dict[str, Any]:
     """A straight piece of wire, along z, as a body."""
     return {"shape": "cylinder", "radius_mm": round(0.5 * diameter_mm, DECIMALS), "height_mm": round(length_mm, 6)}
+
+
+def turned_about_beam(bodies: list[DrawnBody], angle_deg: float) -> list[DrawnBody]:
+    """All bodies turned about the beam; each keeps its turns and adds this one."""
+    cosine, sine = (round(f(math.radians(angle_deg)), 9) for f in (math.cos, math.sin))
+    for each in bodies:
+        x, y, z = each.body.get("position_mm", (0.0, 0.0, 0.0))
+        a, b, c = each.body.get("rotation_deg", (0.0, 0.0, 0.0))
+        each.body["position_mm"] = rounded((cosine * x - sine * y, sine * x + cosine * y, z))
+        each.body["rotation_deg"] = rounded((a, b, c + angle_deg))
+    return bodies
+
+
+def turned(points: np.ndarray, angles_deg: list[float]) -> list[list[float]]:
+    """Points [point, 3] of a body's frame in the world."""
+    turn = rotation(angles_deg)
+    return [rounded(sum(row[k] * point[k] for k in range(3)) for row in turn) for point in points.tolist()]
+
+
+def check_view(points_mm: np.ndarray, view: ViewField, name: str) -> None:
+    """Refuse a body whose corners [point, 3] are seen outside the view; what is nearer to the source is seen larger.
+
+    Raises
+    ------
+    PlacementError
+        It does not fit.
+    """
+    nearest = view.sod_mm + float(points_mm[:, 2].min())
+    seen = 2 * np.abs(points_mm[:, :2]) * view.sod_mm / np.maximum(view.sod_mm + points_mm[:, 2:], 1e-6)
+    wide, high = seen.max(axis=0)
+    if nearest <= 0 or wide > view.width_mm or high > view.height_mm:
+        raise PlacementError(
+            f"{name} does not fit into the view ({wide:.3g} x {high:.3g} mm of {view.width_mm:.3g} x "
+            f"{view.height_mm:.3g} mm), raise sod_mm or lower sdd_mm"
+        )

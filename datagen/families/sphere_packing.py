@@ -78,7 +78,13 @@ def spread_radii(count: int, spread: float, volume_mm3: float, stream: Stream) -
     return np.round(relative * scale, DECIMALS)
 
 
-def scatter_spheres(radii: np.ndarray, room: Room, stream: Stream, gap_mm: float = 1e-3) -> np.ndarray:
+def scatter_spheres(
+    radii: np.ndarray,
+    room: Room,
+    stream: Stream,
+    gap_mm: float = 1e-3,
+    taken: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
     """Places of spheres in a room.
 
     Parameters
@@ -89,6 +95,8 @@ def scatter_spheres(radii: np.ndarray, room: Room, stream: Stream, gap_mm: float
     stream : Stream
     gap_mm : float
         Least distance between two of them.
+    taken : (float64 [sphere, 3], float64 [sphere]), optional
+        Centres and radii [mm] of spheres that must stay free.
 
     Returns
     -------
@@ -101,6 +109,8 @@ def scatter_spheres(radii: np.ndarray, room: Room, stream: Stream, gap_mm: float
     """
     centres = np.zeros((len(radii), 3))
     earlier: list[tuple[cKDTree, float]] = []
+    if taken is not None:
+        earlier += [(cKDTree(centre[None]), float(radius)) for centre, radius in zip(*taken, strict=True)]
     for group in _groups(radii):
         waiting, settled = group, group[:0]
         for _ in range(ROUNDS):

@@ -80,7 +80,7 @@ class CorpusDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, item: int) -> dict[str, Any]:
         if not 0 <= item < len(self):
             raise IndexError(f"item {item} is outside 0..{len(self) - 1}")
-        sample = self.view[item // self.crops_per_sample]
+        sample = self.view.sample(item // self.crops_per_sample, self.images)
         stream = Stream(self.seed, int(self._epoch), item)
         row, column = (stream.below(limit - own + 1) for limit, own in zip(self.view.shape, self.crop, strict=True))
         symmetry = stream.below(8) if self.augment else 0

@@ -91,6 +91,11 @@ class SimulatedDataset(CropStream):
         scenes: int | None = None,
     ) -> None:
         self.corpus = source if isinstance(source, CorpusFile) else load_corpus(source)
+        if self.corpus.background is not None:
+            raise CorpusError(
+                f"{self.corpus.header.name} has real images (a [background] is not simulated) run datagen generate and "
+                "read its store"
+            )
         self._check(split, format, images)
         if backend == "cuda" and workers:
             raise CorpusError(f"simulation on the GPU takes no workers (given {workers}) leave them out")
