@@ -22,7 +22,7 @@ __all__ = ["Totals", "asked_for", "finished", "readme", "scenes_by_split"]
 
 STATE = "| state |"  # what the line of the card begins with that is written anew
 MOST_COUNTED = 10**7  # scenes; of more the shares are told
-BLOCK = 1 << 20
+BLOCK = 1 << 14
 LONGEST = 160  # characters of a distribution in the table
 ABOUT = {
     "noisy": "what the camera records, whole numbers",

@@ -28,7 +28,7 @@ __all__ = [
 
 CONDITIONS = "conditions"
 WEIGHT = "weight"  # the column of a CSV file that is none of a scene
-PLACES = ("source", "geometry", "acquisition", "detector", "family", "body")
+PLACES = ("source", "geometry", "acquisition", "detector", "second_exposure", "family", "body")
 MOST_ROWS = 100_000
 MOST_WEIGHT = 1e300
 

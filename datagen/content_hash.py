@@ -18,6 +18,8 @@ HEADER_BYTES = 1 << 20  # a text header of a volume is shorter
 def content_hash(document: dict[str, Any], directory: Path) -> str:
     """Hash of a corpus file, comments and spacing aside, and of the files it names.
 
+    The failure budget is not in it: no sample depends on it, and a job that it stopped shall go on with another.
+
     Parameters
     ----------
     document : dict
@@ -31,7 +33,8 @@ def content_hash(document: dict[str, Any], directory: Path) -> str:
             if where.is_file():
                 with where.open("rb") as file:
                     files[told] = hashlib.file_digest(file, "sha256").hexdigest()
-    content = {"document": document, "files": files}
+    header = {key: value for key, value in document["corpus"].items() if key != "failure_budget"}
+    content = {"document": document | {"corpus": header}, "files": files}
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -163,4 +163,5 @@ def _drawn_parts(
     repeated = [(f"body.{rule.name}", rule.template) for rule in bodies if rule.count is not None]
     repeated += [(f"body.{rule.name}.clearance_mm", rule.clearance_mm) for rule in bodies]
     repeated += [(f"body.{rule.name}.apart_mm", rule.apart_mm) for rule in bodies]
+    repeated += [(path, distribution) for rule in families for path, distribution in rule.repeated()]
     return once, repeated

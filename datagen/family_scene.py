@@ -13,6 +13,7 @@ from datagen.families.family import DrawnBody, ViewField
 from datagen.family_table import FamilyRule, pick_family
 from datagen.placement import PlacementError
 from datagen.stream import Stream
+from xsim import XsimError
 
 __all__ = ["FAMILY", "draw_family", "view_field"]
 
@@ -50,7 +51,15 @@ def draw_family(
         values = rule.family.draw_values(stream, rule.path, drawn)
     except ValueError as error:
         raise PlacementError(str(error)) from None
-    bodies = rule.family.bodies(values, stream, view_field(mapping, directory))
+    view = view_field(mapping, directory)
+    try:
+        bodies = rule.family.bodies(values, stream, view)
+    except (PlacementError, XsimError):
+        raise
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+        # of values that no limit of a field keeps out: their lengths do not fit each other, or not this frame
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PlacementError(f"{rule.path}: these values make no scene ({what}) change its ranges") from None
     if len(bodies) > rule.family.most_bodies():
         raise PlacementError(f"{rule.path}: {len(bodies)} bodies, {rule.family.most_bodies()} at most were announced")
     numbers: Counter[str] = Counter()

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from datagen.distribution import Distribution, walk
+from datagen.distribution import Choice, Distribution, walk
 from datagen.families import FAMILIES, Family
 from datagen.families.family import EACH
 from datagen.problem import first_problem, nearest, shortened
@@ -45,6 +45,12 @@ class FamilyRule:
         """Everything that is drawn of it once a scene, by dotted name."""
         for name, field in type(self.family).model_fields.items():
             if EACH not in field.metadata:
+                yield from walk(getattr(self.family, name), f"{self.path}.{name}")
+
+    def repeated(self) -> Iterator[tuple[str, Distribution]]:
+        """What is drawn of it for each body."""
+        for name, field in type(self.family).model_fields.items():
+            if EACH in field.metadata:
                 yield from walk(getattr(self.family, name), f"{self.path}.{name}")
 
 
@@ -93,7 +99,17 @@ def _rule(item: dict[str, Any], several: bool, directory: Path) -> FamilyRule:
         raise CorpusError(f"{path}: {first_problem(error, model.model_fields)}") from None
     except CorpusError as error:
         raise CorpusError(f"{path}: {str(error).removeprefix(': ')}") from None
+    for name in model.model_fields:
+        if _may_be_list(getattr(family, name)) and not _may_be_list(model.model_fields[name].default):
+            raise CorpusError(f"{path}.{name} must be one value (given {shortened(item[name])})")
     return FamilyRule(family, path, float(weight))
+
+
+def _may_be_list(value: Any) -> bool:
+    """Whether a field becomes a list, in some scenes or in all."""
+    if isinstance(value, Choice):
+        return any(map(_may_be_list, value.choice))
+    return isinstance(value, (list, tuple))
 
 
 def family_kinds(rules: tuple[FamilyRule, ...]) -> list[str]:

@@ -51,6 +51,7 @@ class Header(_Table):
     shard_samples: Annotated[int, Field(ge=1)] = 64
     frames_per_scene: Annotated[int, Field(ge=1, le=10**6)] = 1
     redraws: Annotated[int, Field(ge=0, le=1000)] = 20
+    failure_budget: Annotated[float, Field(ge=0, le=1)] = 0.5  # share of draws that may give no valid scene
     saturated_share: Annotated[float, Field(ge=0, le=1)] | None = None
     split: Split = Split()
     store: tuple[Literal["sharp", "repeat", "thickness"], ...] = ()

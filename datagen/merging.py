@@ -10,13 +10,14 @@ from typing import Any
 from tqdm import tqdm
 
 from datagen.cards import CROISSANT, README, update_cards
+from datagen.commit import SEAL as RECORD_SEAL
 from datagen.commit import commit_key, commit_numbers, damage, read_commit
-from datagen.driver import DECISIVE
 from datagen.lock import locked
 from datagen.place import FolderPlace, Place, Where, open_place
-from datagen.root import COPIES, ROOT, DamagedError, read_checked, read_root, state_of
-from datagen.seal import digest_of, render
+from datagen.root import COPIES, MARK, ROOT, SEAL, DamagedError, read_checked, read_root, state_of
+from datagen.seal import digest_of, read_group, render, seal
 from datagen.store import render_copies, write_descriptions
+from datagen.worklist import DECISIVE
 from xsim import CorpusError, OutputError
 
 __all__ = ["Merged", "merge"]
@@ -81,6 +82,7 @@ def merge(out: Where, sources: Sequence[Where], mix: bool = False, progress: boo
     held = _held(everyone, mix)
     if state == "nothing":
         write_descriptions(place, descriptions[0])
+    told = {name: digest_of(content) for name, content in (_descriptions(place)).items()}
     done = Merged(shards)
     every = 0.5 if sys.stderr.isatty() else 10.0
     try:
@@ -92,7 +94,7 @@ def merge(out: Where, sources: Sequence[Where], mix: bool = False, progress: boo
                 if len(others) < len(holders) and _whole(place, number):
                     done.kept += 1
                 elif others:
-                    _copy(place, number, others)
+                    _copy(place, number, others, told)
                     done.copied += 1
             _copy_cards(place, places)
     except OutputError:
@@ -136,16 +138,21 @@ def _descriptions(place: Place) -> dict[str, bytes]:
 
 
 def _check_same(first: Place, ours: dict[str, bytes], other: Place, theirs: dict[str, bytes]) -> None:
-    if ours == theirs:
+    """Refuse stores whose shards mean other things; who made them, and of which text of the file, may differ."""
+    if _meaning(ours) == _meaning(theirs):
         return
     roots = [read_root(each) for each in (first, other)]
     if roots[0]["corpus_sha256"] != roots[1]["corpus_sha256"]:
         names = " and ".join(repr(each["name"]) for each in roots)
         raise CorpusError(f"{first} and {other} are of different corpora ({names}, or one changed) merge pieces of one")
-    raise CorpusError(
-        f"{first} and {other} are described differently (other versions made them, or another text of the corpus "
-        "file) generate one anew"
-    )
+    raise CorpusError(f"{first} and {other} are described differently (other versions made them) generate one anew")
+
+
+def _meaning(descriptions: dict[str, bytes]) -> dict[str, Any]:
+    root = {
+        key: value for key, value in read_group(descriptions[ROOT])[MARK].items() if key not in ("provenance", SEAL)
+    }
+    return {**descriptions, ROOT: root, COPIES: b""}
 
 
 def _held(places: Sequence[Place], mix: bool) -> dict[int, list[Place]]:
@@ -188,7 +195,7 @@ def _whole(place: Place, number: int) -> bool:
     return record is not None and damage(place, record) is None
 
 
-def _copy(place: Place, number: int, holders: Sequence[Place]) -> None:
+def _copy(place: Place, number: int, holders: Sequence[Place], told: dict[str, str]) -> None:
     """Copy a shard from the first store that has it undamaged; its record last."""
     wrong = ""
     for source in holders:
@@ -198,7 +205,8 @@ def _copy(place: Place, number: int, holders: Sequence[Place]) -> None:
                 raise DamagedError(f"the record of shard {number} of {source} has gone")
             for name, facts in record["files"].items():
                 place.write(name, read_checked(source, name, facts["sha256"]))
-            place.write(commit_key(number), render(record, dense=True))
+            metadata = {name: told[name] for name in record["metadata"]}
+            place.write(commit_key(number), render(seal({**record, "metadata": metadata}, RECORD_SEAL), dense=True))
             return
         except DamagedError as error:
             wrong = wrong or str(error)

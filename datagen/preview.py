@@ -19,7 +19,7 @@ __all__ = ["SHOWN", "WINDOW_PERCENT", "Tile", "preview_tiles", "scenes_of"]
 
 SHOWN = ("noisy", "clean", "labels", "targets")
 WINDOW_PERCENT = (0.5, 99.5)
-FRAME_CAPTION = (("voltage_kv", "{:.0f} kV"), ("quanta_per_pixel", "{:.4g} quanta"))
+FRAME_CAPTION = (("voltage_kv", 3, "kV"), ("quanta_per_pixel", 4, "quanta"))  # parameter, its digits, unit
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _tile(corpus: CorpusFile, scene: int, what: str, backend: str) -> Tile:
     drawn, notes = _named(corpus, sample), tuple(note["warning"] for note in made.notes)
     first = [*head, *_redrawn(len(made.redrawn))]
     family = [drawn["family"]] if isinstance(drawn.get("family"), str) else []
-    second = family + [form.format(drawn[name]) for name, form in FRAME_CAPTION if name in drawn]
+    second = family + [_number(drawn[name], *told) for name, *told in FRAME_CAPTION if name in drawn]
     third = [format_of(corpus, scene).name] if len(corpus.formats) > 1 else []
     if what == "labels":
         last = [f"{int(drawn['bodies'])} bodies, {len(np.unique(labels[labels > 0]))} of them in sight"]
@@ -141,6 +141,10 @@ def _tile(corpus: CorpusFile, scene: int, what: str, backend: str) -> Tile:
 
 def _lines(*parts: list[str]) -> tuple[str, ...]:
     return tuple(", ".join(part) for part in parts if part)
+
+
+def _number(value: float, digits: int, unit: str) -> str:
+    return f"{float(f'{value:.{digits}g}'):.10g} {unit}"
 
 
 def _redrawn(times: int) -> list[str]:

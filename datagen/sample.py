@@ -16,7 +16,7 @@ from datagen.images import Taken
 from datagen.inserted import taker_of
 from datagen.instances import instance_rows
 from datagen.layout import Layout
-from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of, unmakeable
+from datagen.scenes import DrawnScene, draw_scene, failed_draw, noise_seed, redrawable, split_of, unmakeable
 from datagen.table import MEASURED_TOO, STATES, ParameterTable, instance_words
 from xsim import CorpusError, XsimError
 
@@ -100,7 +100,7 @@ def simulate_scene(
         except XsimError as error:
             if not redrawable(error):
                 raise
-            result.redrawn.append({"scene": index, "attempt": drawn.attempt, "reason": str(error)})
+            result.redrawn.append(failed_draw(corpus, index, drawn.attempt, error))
             attempt = drawn.attempt + 1
             if attempt > corpus.header.redraws:
                 raise unmakeable(index, result.redrawn) from None

@@ -10,7 +10,8 @@ import numpy as np
 
 import xsim
 from datagen.corpus_file import CorpusFile
-from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_of, unmakeable
+from datagen.header import SPLITS
+from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_numbers, unmakeable
 from xsim import XsimError
 
 __all__ = ["SceneExposure", "expose_scene", "scenes_of"]
@@ -89,9 +90,10 @@ def scenes_of(corpus: CorpusFile, split: str | None, format: str | None, count: 
     -------
     int64 [scene]
     """
-    scenes = range(min(corpus.header.scenes, count or corpus.header.scenes))
+    scenes = np.arange(min(corpus.header.scenes, count or corpus.header.scenes))
     formats = [each.name for each in corpus.formats]
     if format is not None:
         scenes = scenes[formats.index(format) :: len(formats)]
-    kept = [scene for scene in scenes if split is None or split_of(corpus, scene) == split]
-    return np.array(kept, dtype=np.int64)
+    if split is not None:
+        scenes = scenes[split_numbers(corpus, scenes // len(formats)) == SPLITS.index(split)]
+    return scenes

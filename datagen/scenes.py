@@ -29,6 +29,7 @@ __all__ = [
     "DrawnScene",
     "check_corpus",
     "draw_scene",
+    "failed_draw",
     "format_of",
     "make_scene",
     "noise_seed",
@@ -160,7 +161,7 @@ def draw_scene(corpus: CorpusFile, index: int, start: int = 0) -> tuple[DrawnSce
 
     Returns
     -------
-    DrawnScene, and one record {scene, attempt, reason} per failed attempt.
+    DrawnScene, and one record {scene, attempt, seed, reason} per failed attempt.
 
     Raises
     ------
@@ -177,8 +178,13 @@ def draw_scene(corpus: CorpusFile, index: int, start: int = 0) -> tuple[DrawnSce
         except (PlacementError, XsimError) as error:
             if not redrawable(error):
                 raise
-            failures.append({"scene": index, "attempt": attempt, "reason": str(error)})
+            failures.append(failed_draw(corpus, index, attempt, error))
     raise unmakeable(index, failures)
+
+
+def failed_draw(corpus: CorpusFile, index: int, attempt: int, error: Exception) -> dict[str, Any]:
+    """Record of a draw that gave no valid scene: it is that of stream (seed, scene, attempt)."""
+    return {"scene": index, "attempt": attempt, "seed": corpus.header.seed, "reason": str(error)}
 
 
 def unmakeable(index: int, failures: list[dict[str, Any]]) -> CorpusError:

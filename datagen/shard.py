@@ -71,10 +71,12 @@ def write_shard(
     if len(backends) > 1:
         raise CorpusError(f"shard {number} was simulated on {sorted(backends)} (one backend per corpus) name one")
     notes = [note for each in made for note in each.notes]
+    failures = [failure for each in made for failure in each.redrawn]
     facts = {
         "corpus_sha256": known.sha256,
         "backend": backends.pop(),
-        "redrawn": [failure for each in made for failure in each.redrawn],
+        "draws": len(made) + len(failures),
+        "redrawn": failures,
         "warnings": len(notes),
         "notes": notes[:MOST_NOTES],
     }

@@ -93,8 +93,11 @@ def test_fits_that_were_changed_are_refused(made, tmp_path):
     root = json.loads((copy / "zarr.json").read_text())
     next(iter(root["attributes"]["datagen_corpus"]["quadratures"].values()))["weights"][0][0] *= 1.01
     (copy / "zarr.json").write_text(json.dumps(root))
-    with pytest.raises(xsim.CorpusError, match="few energies of this corpus are damaged"):
+    with pytest.raises(xsim.CorpusError, match=r"zarr\.json is not as it was written"):
         datagen.write_shard(made[0], copy, 0)
+    # by their own hash too, in stores whose description had none
+    with pytest.raises(xsim.CorpusError, match="few energies of this corpus are damaged"):
+        read_beams(root["attributes"]["datagen_corpus"])
 
 
 def test_a_corpus_that_draws_too_many_beams_is_refused(tmp_path):

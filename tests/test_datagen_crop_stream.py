@@ -263,9 +263,10 @@ def test_a_damaged_shard_is_an_error(out, tmp_path):
     victim = copy / "wide" / "clean" / "c" / "0" / "0" / "0"
     sound = victim.read_bytes()
     rng = np.random.default_rng(0)
-    for _ in range(12):
+    # the last of them in the index of chunks, and in its checksum
+    for place in [*rng.integers(len(sound), size=12), len(sound) - 20, len(sound) - 1]:
         harmed = bytearray(sound)
-        harmed[rng.integers(len(harmed))] ^= 1 << rng.integers(8)
+        harmed[place] ^= 1 << rng.integers(8)
         victim.write_bytes(harmed)
         with pytest.raises(xsim.CorpusError, match="damaged"):
             list(stream(copy))
@@ -332,3 +333,34 @@ def test_shards_without_validity_are_valid_everywhere(out, tmp_path):
     wide = datagen.open_corpus(copy).subset("wide")
     shown = list(wide.samples(("valid",)))
     assert len(shown) == 12 and all(each["valid"].dtype == bool and each["valid"].all() for each in shown)
+
+
+RANK = """
+import sys, torch
+from torch.nn.parallel import DistributedDataParallel
+from datagen.torch_data import CorpusStream
+rank = int(sys.argv[3])
+store = torch.distributed.FileStore(sys.argv[2], 2)
+torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
+model = DistributedDataParallel(torch.nn.Conv2d(1, 1, 3))
+stream = CorpusStream(sys.argv[1], "train", 16, crops_per_sample=3, batch=4)
+for epoch in range(2):
+    stream.set_epoch(epoch)
+    for batch in stream:
+        model(batch["noisy"]).mean().backward()
+        print(epoch, *batch["index"].tolist())
+torch.distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_a_distributed_training_ends(out, tmp_path):
+    """Every backward pass waits for the other rank; no sample is on both."""
+    samples = sum(len(datagen.open_corpus(out).subset(name, "train")) for name in datagen.open_corpus(out).formats)
+    command = [sys.executable, "-c", RANK, str(out), str(tmp_path / "ranks")]
+    started = [subprocess.Popen([*command, str(rank)], stdout=subprocess.PIPE, text=True) for rank in range(2)]
+    told = [each.communicate(timeout=200)[0].splitlines() for each in started]
+    assert len(told[0]) == len(told[1]) == 2 * (samples // 2 * 3 // 4)
+    for epoch in "01":
+        seen = [{int(index) for line in each if line[0] == epoch for index in line.split()[1:]} for each in told]
+        assert not seen[0] & seen[1]

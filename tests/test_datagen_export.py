@@ -55,6 +55,21 @@ def test_numpy(out, tmp_path):
             assert line[name] == ("" if value is None else str(value))
 
 
+def test_what_else_is_stored_is_exported(tmp_path):
+    corpus = small_corpus(
+        tmp_path,
+        ("scenes = 11", "scenes = 3"),
+        ("seed = 20", 'seed = 20\nstore = ["sharp", "repeat"]\nnoise = "derived"'),
+    )
+    datagen.generate(corpus, tmp_path / "out.zarr", progress=False)
+    folder = exported(tmp_path / "out.zarr", tmp_path, "numpy")
+    for sample in datagen.open_corpus(tmp_path / "out.zarr").subset():
+        with np.load(folder / f"{sample['index']:09d}.npz") as held:
+            assert set(held) == {"noisy", "clean", "labels", "valid", "sharp", "noisy_repeat", "valid_repeat"}
+            assert all(np.array_equal(held[name], sample[name]) for name in held)
+            assert np.array_equal(held["noisy_repeat"].astype(np.float32) - held["clean"], sample["noise_repeat"])
+
+
 def test_tables_of_bodies(out, tmp_path):
     corpus = datagen.open_corpus(out)
     found = lines(exported(out, tmp_path, "tiff") / "instances.csv")

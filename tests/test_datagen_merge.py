@@ -13,6 +13,8 @@ from datagen.cli import main
 from datagen.commit import SEAL, commit_path
 from datagen.merging import merge
 from datagen.seal import render, seal
+from datagen.store import create_store
+from datagen.verification import verify
 
 __all__ = ["made"]  # the fixture, used below by its name
 
@@ -107,6 +109,20 @@ def test_what_does_not_fit_is_refused_and_nothing_written(pieces, tmp_path, made
     rewritten(lambda record: record["files"][f"{FORMAT}/noisy/c/1/0/0"].update(sha256="0" * 64))
     refused(joined, first, second, words=r"shard 1 of .*second.zarr differs")
     assert not joined.exists()
+
+
+def test_pieces_made_with_other_versions_of_packages(pieces, tmp_path, monkeypatch):
+    """Each root tells its own versions; the records of the whole speak of the root that it has."""
+    corpus, out, first, _ = pieces
+    second = tmp_path / "other.zarr"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("datagen.store.versions", lambda: {"xsim": xsim.__version__, "numpy": "2.99"})
+        create_store(datagen.load_corpus(corpus), second)
+    datagen.write_shard(corpus, second, 2)
+    assert (first / "zarr.json").read_bytes() != (second / "zarr.json").read_bytes()
+    joined = tmp_path / "joined.zarr"
+    merge(joined, [first, second], progress=False)
+    assert verify(joined, keep=True, progress=False).intact and hashes(joined) == hashes(out)
 
 
 @pytest.mark.parametrize("command", ["verify", "merge"])

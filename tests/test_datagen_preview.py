@@ -47,7 +47,7 @@ def test_tiles_are_the_frames_that_generate_stores(tmp_path):
             expected = windowed(sample.images[what], tile.drawn["offset_adu"])[0]
             assert np.array_equal(tile.picture, expected)
             assert tile.caption[0].startswith(f"scene {tile.scene}")
-            assert f"{tile.drawn['voltage_kv']:.0f} kV" in tile.caption[1]
+            assert f"{tile.drawn['voltage_kv']:.3g} kV" in tile.caption[1]
 
 
 def test_window_shows_percentiles_as_black_and_white():

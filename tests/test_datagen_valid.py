@@ -11,9 +11,11 @@ from test_datagen_store import FORMAT, hashes, made, small_corpus
 
 import datagen
 import xsim
-from datagen.commit import _self_hash, commit_path
+from datagen.commit import commit_path
 from datagen.corpus_file import load_corpus
+from datagen.root import MARK, OLDEST, SEAL
 from datagen.scenes import draw_scene, noise_seed
+from datagen.seal import render, seal
 
 __all__ = ["copied", "made"]  # the fixtures, used below by their names
 
@@ -66,18 +68,24 @@ def test_bad_and_saturated_pixels_are_marked(tmp_path):
 
 
 def aged(out):
-    """A store as it was before it held the mark: no array, and none in its records."""
+    """A store as it was before it held the mark: no array, none in its records, no hashes of descriptions."""
     shutil.rmtree(out / FORMAT / "valid")
+    root = json.loads((out / "zarr.json").read_text())
+    description = root["attributes"][MARK]
+    for key in ("descriptions", "provenance", SEAL):
+        del description[key]
+    description["schema"] = OLDEST
+    (out / "zarr.json").write_text(json.dumps(root))
+    (out / "commits/zarr.json").write_bytes(render({"about": "One group per finished shard."}))
     for number in range(3):
         path = commit_path(out, number)
         if not path.exists():
             continue
-        whole = json.loads(path.read_text())
-        record = whole["attributes"]
-        for part in ("files", "metadata"):
-            record[part] = {name: each for name, each in record[part].items() if "/valid/" not in name}
-        record["record_sha256"] = _self_hash(record)
-        path.write_text(json.dumps(whole))
+        record = json.loads(path.read_text())["attributes"]
+        record["files"] = {name: each for name, each in record["files"].items() if "/valid/" not in name}
+        kept = [name for name in record["metadata"] if name.count("/") == 2 and "/valid/" not in name]
+        record["metadata"] = {name: record["metadata"][name] for name in kept}
+        path.write_bytes(render(seal(record, "record_sha256")))
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 1 << 30])

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import xsim
+from datagen.cli import main
 from datagen.corpus_file import load_corpus
 from datagen.families import FAMILIES
 from datagen.families.family import most, paragraph
@@ -129,3 +137,39 @@ def test_every_family_says_what_it_is():
 def test_most_is_the_greatest_that_a_field_may_become():
     foam = FAMILIES["foam"]()
     assert most(foam.pores) == 5000 and most(foam.blow_holes) == 2
+
+
+def test_the_command_prints_tables_that_a_corpus_file_may_have(capsys):
+    for name, family in FAMILIES.items():
+        assert main(["families", name]) == 0
+        table = tomllib.loads(capsys.readouterr().out.split("\n\n", 2)[2])["family"]
+        assert table.pop("name") == name
+        if not any(field.is_required() for field in family.model_fields.values()):
+            assert family.model_validate(table, context={"directory": "."}) == family()
+    assert main(["families"]) == 0
+    assert all(f"{name}\n    " in capsys.readouterr().out for name in list(FAMILIES)[:1])
+
+
+ACROSS = """
+import hashlib, sys
+sys.path.insert(0, sys.argv[1])
+from test_families import SHIPPED, hash_of_scenes
+print(*[hash_of_scenes(name) for name in SHIPPED])
+"""
+NARROW = "X86_V4 X86_V3 AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR AVX2 FMA3 AVX512F AVX512CD"
+
+
+def hash_of_scenes(name, count=4):
+    corpus = load_corpus(f"phantom:{name}-corpus")
+    scenes = [plain(draw_scene(corpus, index)[0].mapping) for index in range(count)]
+    return hashlib.sha256(str(scenes).encode()).hexdigest()
+
+
+@pytest.mark.slow
+def test_scenes_are_the_same_on_processors_without_wide_registers():
+    """NumPy with its loops for AVX2 and AVX-512 switched off draws the same scenes."""
+    run = [sys.executable, "-W", "ignore", "-c", ACROSS, str(Path(__file__).parent)]
+    told = subprocess.run(
+        run, env={**os.environ, "NPY_DISABLE_CPU_FEATURES": NARROW}, capture_output=True, text=True, check=True
+    ).stdout
+    assert told.split() == [hash_of_scenes(name) for name in SHIPPED]

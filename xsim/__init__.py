@@ -1,5 +1,6 @@
 """xsim: X-ray inspection simulated. Describe a station in a file, get the radiograph its camera would record."""
 
+from xsim.backend import available_cores, cuda_devices
 from xsim.cad import read_step
 from xsim.camera_file import read_camera_file
 from xsim.command import CommandParser, run_command
@@ -56,7 +57,9 @@ __all__ = [
     "VolumeError",
     "XsimError",
     "attenuation",
+    "available_cores",
     "check_folder",
+    "cuda_devices",
     "expose",
     "expose_paired",
     "insert",

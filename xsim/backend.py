@@ -203,6 +203,26 @@ class CudaBackend:
         return self._constants[key]
 
 
+def cuda_devices() -> list[str]:
+    """CUDA devices that this process may use, none where there are none or cupy is not installed.
+
+    Returns
+    -------
+    list of str
+        Each as CUDA_VISIBLE_DEVICES takes it: a process that sets it before its first simulation sees that one alone.
+    """
+    if importlib.util.find_spec("cupy") is None:
+        return []
+    import cupy
+
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return []
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return named[:count] if named else [str(number) for number in range(count)]
+
+
 def available_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,7 +15,7 @@ __all__ = ["CommandParser", "run_command"]
 BAD_INPUT, STOPPED = 2, 130
 #: Packages of the extras, asked for by what needs them.
 EXTRAS = {"torch": "train", "safetensors": "train", "skimage": "train", "matplotlib": "train", "spekpy": "spectra",
-          "cascadio": "cad"}  # fmt: skip
+          "cascadio": "cad", "distributed": "dask"}  # fmt: skip
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from typing import Any
 
 from datagen.families import FAMILIES
@@ -12,6 +13,8 @@ from datagen.problem import nearest
 from xsim import CorpusError
 
 __all__ = ["add"]
+
+WIDTH = 100
 
 
 def add(commands: Any) -> None:
@@ -30,7 +33,7 @@ def add(commands: Any) -> None:
 def _families(options: argparse.Namespace) -> None:
     if options.name is None:
         for name in sorted(FAMILIES):
-            print(f"{name}\n    {paragraph(FAMILIES[name])}")
+            print(f"{name}\n{told(FAMILIES[name], '    ')}")
         return
     if options.name not in FAMILIES:
         close = nearest(options.name, FAMILIES)
@@ -41,12 +44,20 @@ def _families(options: argparse.Namespace) -> None:
 
 
 def _describe(family: type[Family]) -> None:
-    print(paragraph(family))
+    print(told(family))
     print(f"\nbodies: {', '.join(family.kinds)}\n\n[family]\nname = {json.dumps(family.family)}")
     for name, field in family.model_fields.items():
-        told = "# required" if field.is_required() else toml(field.default)
-        comment = f"   # {field.description}" if field.description else ""
-        print(f"{name} = {told}{comment}")
+        if field.is_required():
+            print(f"# {name} = ...   (required)")
+        elif field.default is None:
+            print(f"# {name} = ...")
+        else:
+            print(f"{name} = {toml(field.default)}")
+
+
+def told(family: type[Family], indent: str = "") -> str:
+    """What a family says of itself, in lines for a terminal."""
+    return textwrap.fill(paragraph(family), WIDTH, initial_indent=indent, subsequent_indent=indent)
 
 
 def toml(value: Any) -> str:

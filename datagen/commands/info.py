@@ -11,6 +11,8 @@ import numpy as np
 from datagen.commands import plan
 from datagen.corpus import Corpus, open_corpus
 from datagen.format_reader import TABLES
+from datagen.header import Header
+from datagen.summary import Summary
 
 __all__ = ["add"]
 
@@ -24,7 +26,7 @@ def add(commands: Any) -> None:
         help="say what a store holds",
         description="Say what a store holds: samples per format and split, ranges of parameters, bytes, what made it. "
         "With --plan, what a corpus file will take.",
-        epilog="examples: datagen info spheres.zarr; datagen info --plan mine.toml --samples 10000000 --cores 1000",
+        epilog="example: datagen info spheres.zarr; datagen info --plan mine.toml --samples 10000000 --cores 1000",
     )
     info.add_argument("out", metavar="OUT", help="store; with --plan a corpus file, or phantom:NAME")
     plan.add_options(info)
@@ -43,6 +45,17 @@ def _info(options: argparse.Namespace) -> None:
     _print_makers(corpus)
     for name in corpus.formats:
         _print_format(corpus, name)
+    _print_failures(corpus)
+
+
+def _print_failures(corpus: Corpus) -> None:
+    counted = Summary(corpus.samples, len(corpus.commits))
+    for record in corpus.commits:
+        counted.keep(record)
+    share = f"{100 * counted.failed / max(1, counted.draws):.1f} %"
+    budget = Header.model_validate(corpus.description["corpus"]["corpus"]).failure_budget
+    often = f", most often: {counted.common_reason}" if counted.failed else ""
+    print(f"\ndraws          {counted.failed} of {counted.draws} failed ({share}, budget {100 * budget:g} %){often}")
     failures = [each for record in corpus.commits for each in record["redrawn"]]
     for each in failures[:10]:
         print(f"redrawn        scene {each['scene']}, attempt {each['attempt']}: {each['reason']}")

@@ -72,7 +72,9 @@ def _advice(found: Verdict, options: argparse.Namespace) -> str:
     if not all(found.descriptions.values()):
         lost = "give the corpus file that it was made from: datagen verify OUT --corpus FILE"
         return (
-            lost if options.corpus is None else "this corpus file is not the one it was made from, or made it elsewise"
+            lost
+            if options.corpus is None
+            else "this is not the corpus file it was made from, or other versions made it"
         )
     if options.keep:
         return "run it without --keep"

@@ -1,5 +1,7 @@
 """Scene families: kinds of scenes that a corpus file asks for by name, each a module."""
 
+from datagen.families.baggage import Baggage
+from datagen.families.battery import Battery
 from datagen.families.cad import Cad
 from datagen.families.casting import Casting
 from datagen.families.circuit_board import CircuitBoard
@@ -17,16 +19,16 @@ __all__ = ["FAMILIES", "Family"]
 FAMILIES: dict[str, type[Family]] = {
     each.family: each
     for each in (
+        Baggage,
+        Battery,
         Cad,
+        Casting,
+        CircuitBoard,
         FluidizedBed,
         Foam,
         Food,
         Scan,
         StepChart,
-        Casting,
-        CircuitBoard,
-        Foam,
-        Food,
         Weldment,
     )
 }

@@ -10,7 +10,7 @@ from datagen.families.assembly import Assembly
 from datagen.families.cell_material import MATERIALS, PITCH_MM
 from datagen.families.cell_pouch import PouchCell, add_pouch_cell
 from datagen.families.cell_round import SIZES, add_round_cell
-from datagen.families.family import Count, DrawnBody, Family, Length, Share, ViewField, Word, leaves, most
+from datagen.families.family import Angle, Count, DrawnBody, Family, Length, Share, ViewField, Word, leaves, most
 from datagen.laws import Choice, LogUniform, Uniform
 from datagen.stream import Stream
 
@@ -18,7 +18,7 @@ __all__ = ["Battery"]
 
 CELLS = (*SIZES, "pouch face", "pouch edge")
 MOST_CELLS = 3
-PER_ROUND_CELL = 45  # bodies besides windings
+PER_ROUND_CELL = 40  # bodies
 MOST_LAYERS = 24
 
 
@@ -27,10 +27,11 @@ class Battery(Family):
 
     family: ClassVar[str] = "battery"
     about: ClassVar[str] = """
-        Lithium-ion cells. 18650 and 21700 cells stand side by side, seen from the side at the cap, at the bottom or whole:
-        steel can with its bead, jelly roll of about twenty windings of anode, cathode and separator, pin, tabs, cap and
-        gasket. Pouch cells show the corner with the tabs, through the face or along the stacked sheets. Faults: cathodes
-        that reach beyond the anodes, folded electrodes, crumbs of metal, a tab whose weld is open (labelled by the gap).
+        Lithium-ion cells. 18650 and 21700 cells stand side by side, seen from the side at the cap, at the bottom or
+        whole: steel can with its bead, jelly roll of about twenty windings of anode, cathode and separator, pin, tabs,
+        cap and gasket. Pouch cells show the corner with the tabs, through the face or along the stacked sheets. Faults:
+        cathodes that reach beyond the anodes, folded electrodes, crumbs of metal, a tab whose weld is open (labelled by
+        the gap).
         """
     kinds: ClassVar[tuple[str, ...]] = (
         "can", "separator", "anode", "cathode", "pin", "tab", "insulator", "cap", "film", "cathode beyond anode",
@@ -39,12 +40,12 @@ class Battery(Family):
     materials: ClassVar[tuple[Any, ...]] = MATERIALS
 
     cell: Word = Choice(choice=CELLS, weights=(3, 3, 2, 2))
-    faulty_share: Share = 0.6
+    faulty_share: Share = 0.75
     overhang_mm: Length = Uniform(uniform=(0.7, 1.3))
     particles: Count = Choice(choice=(0, 1, 2, 3), weights=(3, 2, 1, 1))
     particle_mm: Length = LogUniform(log_uniform=(0.25, 1.0))
-    sheets: Count = Choice(choice=(8, 12, 16, 20))
-    tilt_deg: Any = Uniform(uniform=(-2, 2))
+    sheets: Count = Choice(choice=(6, 8, 10, 12))
+    tilt_deg: Angle = Uniform(uniform=(-2, 2))
 
     @field_validator("cell")
     @classmethod
@@ -57,9 +58,8 @@ class Battery(Family):
     def most_bodies(self) -> int:
         """Greatest number of bodies in a scene."""
         particles = int(most(self.particles))
-        windings = max(size.windings for size in SIZES.values())
         pouch = 20 + 3 * (int(most(self.sheets)) + 1) + particles
-        return max(MOST_CELLS * (PER_ROUND_CELL + 2 * windings + particles), pouch)
+        return max(MOST_CELLS * (PER_ROUND_CELL + particles), pouch)
 
     def bodies(self, values: dict[str, Any], stream: Stream, view: ViewField) -> list[DrawnBody]:
         """The cells, each with its faults."""

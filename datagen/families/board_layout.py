@@ -23,10 +23,13 @@ class Floor:
     ----------
     half_mm : float
         Half of the square's side.
+    half_height_mm : float, optional
+        Half of its height, where it is a rectangle.
     """
 
-    def __init__(self, half_mm: float) -> None:
+    def __init__(self, half_mm: float, half_height_mm: float | None = None) -> None:
         self.half_mm = half_mm
+        self.half_height_mm = half_mm if half_height_mm is None else half_height_mm
         self._taken: list[tuple[float, float, float, float]] = []
 
     def take(self, x_mm: float, y_mm: float, width_mm: float, height_mm: float) -> bool:
@@ -38,10 +41,18 @@ class Floor:
         self._taken.append((x_mm, y_mm, wide, high))
         return True
 
-    def find(self, stream: Stream, width_mm: float, height_mm: float) -> tuple[float, float] | None:
-        """A free place for a rectangle, on a grid of 0.05 mm, or None after some tries."""
+    def find(self, stream: Stream, width_mm: float, height_mm: float, rim_mm: float = 0) -> tuple[float, float] | None:
+        """A free place for the middle of a rectangle, on a grid of 0.05 mm, or None after some tries.
+
+        The rectangle may reach over the edge but for ``rim_mm`` = 1: then it keeps inside.
+        """
+        wide, high = (
+            (half - 0.5 * rim_mm * size) for half, size in ((self.half_mm, width_mm), (self.half_height_mm, height_mm))
+        )
+        if min(wide, high) < 0:
+            return None
         for _ in range(TRIES):
-            x, y = (round(stream.between(-self.half_mm, self.half_mm) / 0.05) * 0.05 for _ in range(2))
+            x, y = (round(stream.between(-half, half) / 0.05) * 0.05 for half in (wide, high))
             if self.take(x, y, width_mm, height_mm):
                 return round(x, 6), round(y, 6)
         return None

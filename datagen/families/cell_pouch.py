@@ -16,7 +16,7 @@ from datagen.stream import Stream
 
 __all__ = ["PouchCell", "add_pouch_cell"]
 
-PARTICLE_PRIORITY = 100
+FAULT_PRIORITY = 100  # a fault displaces what is there, and has its label
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def add_pouch_cell(frame: Assembly, stream: Stream, cell: PouchCell, faults: dic
         z = stream.between(-0.5, 0.5) * max(thick - 2 * radius, 0.1)
         at = (-stream.between(2.0, 0.5 * wide), -stream.between(2.0, 0.5 * long), z)
         mesh = lump(stream, [radius, radius * 0.8, radius * 0.6], 0.4)
-        frame.add_surface("particle", mesh, PARTICLES[kind], at, priority=PARTICLE_PRIORITY, target=True)
+        frame.add_surface("particle", mesh, PARTICLES[kind], at, priority=FAULT_PRIORITY, target=True)
 
 
 def _add_sheets(frame: Assembly, stream: Stream, cell: PouchCell, faults: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ def _add_sheets(frame: Assembly, stream: Stream, cell: PouchCell, faults: dict[s
             edge = dx - overhang
             strip = [edge - 0.15, long - 2 * overhang, CATHODE_MM]
             at = (0.15 + 0.5 * strip[0], dy - 0.5 * long, z)
-            frame.add("cathode beyond anode", "box", CATHODE, at, size_mm=strip, target=True)
+            frame.add("cathode beyond anode", "box", CATHODE, at, size_mm=strip, priority=FAULT_PRIORITY, target=True)
 
 
 def _add_pouch_tabs(frame: Assembly, stream: Stream, cell: PouchCell, loose: bool) -> None:
@@ -95,7 +95,15 @@ def _add_pouch_tabs(frame: Assembly, stream: Stream, cell: PouchCell, loose: boo
         frame.add("insulator", "box", "polypropylene", (x, 9.0, 0.2), size_mm=[0.2 * cell.width_mm, 4.0, 0.1])
         if open_mm > 0:
             size = [0.16 * cell.width_mm, open_mm, 0.25]
-            frame.add("open tab weld", "box", "air", (x, 5.0 + 0.5 * open_mm, 0.0), size_mm=size, target=True)
+            frame.add(
+                "open tab weld",
+                "box",
+                "air",
+                (x, 5.0 + 0.5 * open_mm, 0.0),
+                size_mm=size,
+                priority=FAULT_PRIORITY,
+                target=True,
+            )
 
 
 def _add_folded_corner(frame: Assembly, stream: Stream, cell: PouchCell) -> None:
@@ -107,4 +115,4 @@ def _add_folded_corner(frame: Assembly, stream: Stream, cell: PouchCell) -> None
     if flap.area() <= 0:
         flap = CrossSection([[(-0.2, -size), (-size, -0.2), (-size, -size)]])
     solid = Layered([Layer(flap, float(np.round(z, 6)), float(np.round(z + ANODE_MM, 6)))]).surface()
-    frame.add_surface("folded electrode", solid, ANODE, target=True)
+    frame.add_surface("folded electrode", solid, ANODE, priority=FAULT_PRIORITY, target=True)

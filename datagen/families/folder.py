@@ -79,7 +79,7 @@ class FolderFamily(Family):
     suffixes: ClassVar[tuple[str, ...]]
 
     folder: str
-    file: Word = ""
+    file: Word | None = None
     _loaded: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
@@ -91,12 +91,12 @@ class FolderFamily(Family):
         if not where:
             raise ValueError("folder is empty, name a folder or file beside the corpus file")
         names = [Path(where).name] if Path(where).is_file() else [each.name for each in files_in(where, cls.suffixes)]
-        return {"file": {"choice": names}, **data, "folder": where}
+        return {**data, "file": data.get("file") or {"choice": names}, "folder": where}
 
     @model_validator(mode="after")
     def _load_all(self) -> Self:
         folder = Path(self.folder)
-        for name in dict.fromkeys(str(each) for each in leaves(self.file)):
+        for name in dict.fromkeys(str(each) for each in leaves(self.file or [])):
             try:
                 self._loaded[name] = self.load(folder if folder.is_file() else folder / name)
             except (OSError, XsimError) as error:

@@ -77,7 +77,7 @@ class Food(Family):
     foreign_bodies: Count = choice(0, 1, 1, 2, 3)
     foreign_material: Annotated[MaterialName, EACH] = choice(*FOREIGN_MATERIALS)
     foreign_shape: Annotated[Word, EACH] = choice("sphere", "wire", "shard")
-    foreign_size_mm: Annotated[Length, EACH] = log_uniform(0.4, 10.0)
+    foreign_size_mm: Annotated[Length, EACH] = log_uniform(0.6, 12.0)
 
     def most_bodies(self) -> int:
         """Grains, a carton of six walls, foreign bodies."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import trimesh
@@ -16,9 +16,10 @@ from manifold3d import Manifold, Mesh64, OpType
 
 from datagen.stream import Stream
 
-__all__ = ["closed", "crack", "lump", "sweep", "together", "turned", "union"]
+__all__ = ["Ring", "closed", "crack", "lump", "nested_rings", "sweep", "together", "turned", "union"]
 
 DECIMALS = 6
+Ring: TypeAlias = tuple[float, float, float, float]
 WAVES = 7  # of the relief of a lump
 
 
@@ -169,6 +170,33 @@ def sweep(points_mm: np.ndarray, radius_mm: float | np.ndarray, sides: int = 8) 
     radii = np.broadcast_to(np.asarray(radius_mm, np.float64), len(line))
     vertices = np.concatenate([(line[:, None] + radii[:, None, None] * ring).reshape(-1, 3), line[:1], line[-1:]])
     return closed(vertices, _tube_faces(len(line), sides))
+
+
+def nested_rings(rings: Sequence[Ring], corners: int = 72) -> trimesh.Trimesh:
+    """Rings about z that do not touch, in one mesh; each is (inner radius, outer radius, low, high) in mm."""
+    angles = 2 * math.pi * np.arange(corners) / corners
+    circle = np.column_stack([np.cos(angles), np.sin(angles), np.zeros(corners)])
+    vertices = [
+        radius * circle + np.array([0.0, 0.0, z])
+        for inner, outer, low, high in rings
+        for radius, z in ((inner, low), (outer, low), (inner, high), (outer, high))
+    ]
+    steps = 4 * corners * np.arange(len(rings))
+    faces = (_ring_faces(corners)[None] + steps[:, None, None]).reshape(-1, 3)
+    return closed(np.concatenate(vertices), faces)
+
+
+@functools.cache
+def _ring_faces(corners: int) -> np.ndarray:
+    here = np.arange(corners)
+    after = (here + 1) % corners
+    faces = []
+    for first, second in ((0, 1), (1, 3), (3, 2), (2, 0)):
+        a, b, c, d = (
+            k * corners + each for k, each in ((first, here), (first, after), (second, after), (second, here))
+        )
+        faces += [np.column_stack([a, b, c]), np.column_stack([a, c, d])]
+    return np.concatenate(faces)
 
 
 def _carried_normals(tangents: np.ndarray) -> np.ndarray:
