@@ -16,8 +16,6 @@ __all__ = ["content_hash"]
 FOLDER_KEYS = ("clean_images", "images")  # of real images: all their files count
 FAMILY_KEYS = ("folder", "texture_from")  # of a family: all files in them count, those of folders below do not
 FILE_KEYS = (
-    ,
-)  # fmt: skip
     *FOLDER_KEYS,
     *FAMILY_KEYS,
     "dark",
