@@ -210,10 +210,10 @@ def forget(out: Where, shard: Shard) -> None:
     """Take back a shard: its record first, then its files and what interrupted writes left beside them."""
     place = open_place(out)
     uncommit(place, shard.number)
-    for name in shard.files:
+    for name in (commit_key(shard.number), *shard.files):
         place.delete(name)
         folder, _, last = name.rpartition("/")
         # a table's folder is shared by all shards: only this shard's own leavings
         for left in place.children(folder):
-            if left.endswith(".partial") and left.split(".")[0] == last:
+            if left.endswith(".partial") and left.startswith(f"{last}."):
                 place.delete(f"{folder}/{left}")
