@@ -247,8 +247,12 @@ class Joint(Choice):
 
 
 def numbers_of(choice: Choice) -> bool:
-    """Whether every option is a plain number, so that the number itself says what was chosen."""
-    return all(isinstance(option, (int, float)) and not isinstance(option, bool) for option in choice.choice)
+    """Whether every option is a number or draws one, so that the number itself says what was chosen."""
+    return all(
+        numbers_of(option) if isinstance(option, Choice)
+        else isinstance(option, (int, float, Continuous)) and not isinstance(option, bool)
+        for option in choice.choice
+    )  # fmt: skip
 
 
 def number_options(named: Iterable[tuple[str, Distribution]]) -> None:

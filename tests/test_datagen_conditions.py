@@ -9,6 +9,8 @@ from scipy import stats
 import xsim
 from datagen.corpus_file import load_corpus
 from datagen.distribution import draw, parse
+from datagen.drawn_values import draw_values
+from datagen.plots import histogram_figure
 from datagen.sample import simulate_scene
 from datagen.scenes import check_corpus, draw_scene
 from datagen.stream import Stream
@@ -88,6 +90,19 @@ def test_cells_may_hold_draws_of_their_own(tmp_path):
         if each.drawn["conditions"] == 1
     ]
     assert stats.kstest(thicknesses, stats.uniform(1, 1).cdf).pvalue > 0.01
+
+
+def test_a_choice_of_numbers_and_draws_is_told_by_the_number(tmp_path):
+    """Not by the code of the option, which would stand among the numbers as one of them."""
+    law = "voltage_kv = { choice = [{ uniform = [90, 100] }, 60, { choice = [70, 80] }] }"
+    corpus = corpus_of(tmp_path, source=law, bodies=BLOCK)
+    table, scenes = ParameterTable(corpus), drawn_of(corpus, 30)
+    found = [each.drawn["source.voltage_kv"] for each in scenes]
+    assert found == [each.mapping["source"]["voltage_kv"] for each in scenes]
+    assert {60.0, 70.0, 80.0} < set(found) and "source.voltage_kv" not in table.words
+    values = draw_values(corpus, 30)
+    assert values.values["source.voltage_kv"] == found
+    histogram_figure(values, "mixed")
 
 
 def test_columns_stand_among_the_parameters(tmp_path):

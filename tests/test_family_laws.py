@@ -14,7 +14,7 @@ import xsim
 from datagen.corpus_file import load_corpus
 from datagen.families import FAMILIES
 from datagen.families.family import ViewField
-from datagen.families.food_volume import food_volume
+from datagen.families.food_volume import food_volume, picture_volume
 from datagen.families.foreign_body import foreign_body
 from datagen.families.grain_packing import Pile, pour
 from datagen.families.shapes import any_turn_deg, revolved, shard
@@ -217,7 +217,15 @@ def test_pictures_of_ones_own_become_the_thickness_of_a_slab(own, tmp_path):
     row = lengths[48][lengths[48] > 3]
     assert (np.diff(row[2:-2]) > -0.3).all()
     assert row[3] / row[-3] == pytest.approx(0.3, abs=0.06)
-    before = load_corpus(path).sha256
+    assert scene.drawn.get("family.product") is None, "no product was drawn that is not there"
+    deep = Image.fromarray((ramp.astype(np.uint16) + 20) * 200)
+    for name, picture in (("deep.png", deep), ("real.tif", Image.fromarray(ramp.astype(np.float32) / 255))):
+        picture.save(tmp_path / name)
+        assert (picture_volume(tmp_path / name, (40.0, 20.0, 20.0), 0.3)[0]
+                == picture_volume(tmp_path / "mine" / "ramp.png", (40.0, 20.0, 20.0), 0.3)[0]).all()  # fmt: skip
+    with pytest.raises(xsim.CorpusError, match="keep one"):
+        load_corpus(own(f'name = "food"\nproduct = "meat"\ntexture_from = "mine"\n{given}'))
+    before = load_corpus(own(f'name = "food"\ntexture_from = "mine"\n{given}')).sha256
     Image.fromarray(ramp[:, ::-1]).save(tmp_path / "mine" / "ramp.png")
     assert load_corpus(path).sha256 != before
     (tmp_path / "mine" / "bad.png").write_bytes(b"no picture")

@@ -6,6 +6,7 @@ import math
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import model_validator
 
 from datagen.families.containers import CARDBOARD, carton, tray
 from datagen.families.family import (
@@ -42,6 +43,7 @@ GRAINS: dict[str, tuple[tuple[float, float, float], dict[str, Any]]] = {
     "peas": ((4.2, 4.2, 4.2), {"name": "water", "density_g_cm3": 1.06}),
     "rice": ((5.0, 1.7, 1.7), {"formula": "C6H10O5", "density_g_cm3": 1.45}),
 }
+PICTURE = "picture"  # the product where texture_from is given
 MOST_GRAINS = 420
 GRAIN_ROOM = 7.5  # of a poured grain, over the product of its radii
 TRIES = 64
@@ -79,6 +81,15 @@ class Food(Family):
     foreign_shape: Annotated[Word, EACH] = choice("sphere", "wire", "shard")
     foreign_size_mm: Annotated[Length, EACH] = log_uniform(0.6, 12.0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_pictures(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not data.get("texture_from"):
+            return data
+        if data.get("product", PICTURE) != PICTURE:
+            raise ValueError("both product and texture_from given (the food is the picture's then), keep one")
+        return {**data, "product": PICTURE}
+
     def most_bodies(self) -> int:
         """Grains, a carton of six walls, foreign bodies."""
         return MOST_GRAINS + 6 + int(most(self.foreign_bodies))
@@ -91,7 +102,7 @@ class Food(Family):
         PlacementError
             A foreign body found no place in the food.
         """
-        product = "picture" if self.texture_from else values["product"]
+        product = values["product"]
         if product in ("jar", "bottle"):
             found, room = vessel(product, values, stream, view)
             for _ in range(values["foreign_bodies"]):
@@ -117,7 +128,7 @@ class Food(Family):
     def _of_voxels(
         self, product: str, size: tuple[float, float, float], values: dict[str, Any], stream: Stream
     ) -> list[DrawnBody]:
-        if product == "picture":
+        if product == PICTURE:
             files = pictures_in(self.texture_from)
             voxels, keys = picture_volume(files[stream.below(len(files))], size, 0.3)
         else:
