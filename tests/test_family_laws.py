@@ -13,10 +13,12 @@ from PIL import Image
 import xsim
 from datagen.corpus_file import load_corpus
 from datagen.families import FAMILIES
+from datagen.families.assembly import Assembly
 from datagen.families.family import ViewField
 from datagen.families.food_volume import food_volume, picture_volume
 from datagen.families.foreign_body import foreign_body
 from datagen.families.grain_packing import Pile, pour
+from datagen.families.luggage_item import ITEMS
 from datagen.families.shapes import any_turn_deg, revolved, shard
 from datagen.families.sphere_packing import Room, scatter_spheres, spread_radii
 from datagen.families.texture import noise, octaves
@@ -265,6 +267,14 @@ def test_an_assembly_stands_as_in_its_step_file(own, tmp_path):
     ("text", "told"),
     [
         ('name = "cad"\n', "folder is missing"),
+        ('name = "food"\npack = "trya"\n', "'trya' is not known .known: none, tray, carton"),
+        ('name = "food"\nforeign_shape = { choice = ["wire", "ball"] }\n', "'ball' is not known"),
+        ('name = "food"\nproduct = "picture"\n', "needs texture_from"),
+        ('name = "foam"\noutline = "square"\n', "'square' is not known"),
+        ('name = "foam"\ntilt_deg = 5.0\n', "family.tilt_deg must be a list of 3 values"),
+        ('name = "foam"\ntilt_deg = { choice = [[0, 0, 0], [1, 2]] }\n', "must be a list of 3 values"),
+        ('name = "step_chart"\nprogression = "log"\n', "'log' is not known"),
+        ('name = "fluidized_bed"\npowder_material = "salt"\n', "'salt' is not known"),
         ('name = "cad"\nfolder = "nowhere"\n', "no folder 'nowhere'"),
         ('name = "cad"\nfolder = "empty"\n', "no file in empty ends in .stl"),
         ('name = "cad"\nfolder = "bad"\n', "open.stl: .* is open"),
@@ -306,6 +316,38 @@ def test_foreign_bodies_lie_in_a_scan_and_displace_its_voxels(own, tmp_path):
         # where a sphere is wholly inside, its length is what water lost; nowhere is there more than before
         assert (full["water"] <= bare["water"] + 1e-3).all()
         assert float((bare["water"] - full["water"]).sum()) == pytest.approx(float(full["steel"].sum()), rel=0.15)
+
+
+def test_foreign_bodies_do_not_stick_out_of_a_scan_that_fills_its_box(own, tmp_path):
+    np.save(tmp_path / "block.npy", np.ones((20, 20, 20), np.uint8))
+    text = 'name = "scan"\nfolder = "block.npy"\nvoxel_mm = 1.0\nforeign_bodies = 3\nforeign_shape = "sphere"\n'
+    text += 'foreign_size_mm = 8.0\n[family.meaning]\nlabels = { 0 = "nothing", 1 = "water" }\n'
+    corpus = load_corpus(own(text))
+    for index in range(6):
+        scan, *balls = draw_scene(corpus, index)[0].scene.body
+        places = [np.abs(scan.to_body(np.array(ball.position_mm))).max() for ball in balls]
+        assert max(places) <= 10.0 - 4.0 + 1e-6, "the box is 10 mm to each side, a sphere 4"
+
+
+def test_wakes_of_bubbles_stay_above_the_plate():
+    for seed in range(12):
+        bodies = drawn_bodies("fluidized_bed", Stream(seed), particles="powder", bubbles=8)
+        plate = bodies[1].body["position_mm"][1] - 0.5 * bodies[1].body["height_mm"]
+        wakes = [each.body for each in bodies[3:] if each.kind == "bed"]
+        assert len(wakes) == 8
+        assert max(each["position_mm"][1] + each["radius_mm"] for each in wakes) <= plate + 1e-6
+
+
+def test_cans_have_thin_ends():
+    """Seen from the side a can is metal through and through in the two columns of its ends at the most."""
+    for seed in range(4):
+        frame = Assembly()
+        ITEMS["can"].make(frame, Stream(seed))
+        for number, each in enumerate(frame.bodies):
+            each.body["name"] = str(number)
+        metal = next(length for name, length in lengths_of(frame.bodies).items() if name in ("Al", "steel"))
+        assert (metal.max(axis=0) > 20.0).sum() <= 2
+        assert len(frame.bodies) <= ITEMS["can"].bodies
 
 
 def test_a_part_that_does_not_fit_is_told(own, tmp_path):
