@@ -8,10 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from datagen.problem import shortened
+from xsim import CorpusError
+
 __all__ = ["content_hash"]
 
-FOLDER_KEYS = ("clean_images", "folder", "images", "texture_from")  # of real images, of a family: all their files count
-FILE_KEYS = (*FOLDER_KEYS, "dark", "flat", "focal_spot_image", "mesh", "preset", "spectrum", "table", "volume")
+FOLDER_KEYS = ("clean_images", "images")  # of real images: all their files count
+FAMILY_KEYS = ("folder", "texture_from")  # of a family: all files in them count, those of folders below do not
+FILE_KEYS = (
+    *FOLDER_KEYS,
+    *FAMILY_KEYS,
+    "dark",
+    "flat",
+    "focal_spot_image",
+    "mesh",
+    "preset",
+    "spectrum",
+    "table",
+    "volume",
+)
 HEADER_BYTES = 1 << 20  # a text header of a volume is shorter
 
 
@@ -26,14 +41,24 @@ def content_hash(document: dict[str, Any], directory: Path) -> str:
         The file as read.
     directory : Path
         What relative names inside the file start from.
+
+    Raises
+    ------
+    CorpusError
+        A file is there and cannot be read, or no file can have such a name.
     """
     files: dict[str, str] = {}
     for key, name in sorted(set(_named_files(document))):
-        for told, where in _files_of(key, name, directory):
-            if where.is_file():
-                with where.open("rb") as file:
-                    files[told] = hashlib.file_digest(file, "sha256").hexdigest()
-    header = {key: value for key, value in document["corpus"].items() if key != "failure_budget"}
+        if not name.isprintable():
+            raise CorpusError(f"{key}: {shortened(name)} is no name of a file (letters that cannot be shown) mend it")
+        try:
+            for told, where in _files_of(key, name, directory):
+                if where.is_file():
+                    with where.open("rb") as file:
+                        files[told] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise CorpusError(f"{key}: cannot read {shortened(name)} ({error.strerror}) check its name") from None
+    header = {key: value for key, value in document.get("corpus", {}).items() if key != "failure_budget"}
     content = {"document": document | {"corpus": header}, "files": files}
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -41,7 +66,8 @@ def content_hash(document: dict[str, Any], directory: Path) -> str:
 def _named_files(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Key and name of every file; a name may be one of several to choose from."""
     if isinstance(value, str) and key:
-        yield key, value
+        if value:
+            yield key, value
     elif isinstance(value, dict):
         for below, item in value.items():
             yield from _named_files(item, key or (below if below in FILE_KEYS else ""))
@@ -54,7 +80,11 @@ def _files_of(key: str, name: str, directory: Path) -> Iterator[tuple[str, Path]
     """The files that a name stands for: itself, all of a volume's folder, the data beside a volume's header."""
     where = directory / name
     yield name, where
-    if key in FOLDER_KEYS:
+    if key in FAMILY_KEYS and where.is_dir():
+        own = sorted(where.iterdir())
+        own += [file for each in own if each.name.lower().endswith(".zarr") for file in sorted(each.rglob("*"))]
+        yield from ((f"{name}/{file.relative_to(where).as_posix()}", file) for file in own)
+    elif key in FOLDER_KEYS:
         yield from ((f"{name}/{file.relative_to(where).as_posix()}", file) for file in sorted(where.rglob("*")))
     if key != "volume":
         return

@@ -16,7 +16,7 @@ from multiprocessing.connection import wait as wait_for
 from typing import Any
 
 from datagen.job import Job, StoppedError, Tick, run_here
-from xsim import CorpusError
+from xsim import CorpusError, OutputError, XsimError
 
 __all__ = ["GRACE_S", "run_pool", "start_worker"]
 
@@ -52,12 +52,18 @@ def run_pool(
     if len(few) < 2:
         yield from run_here(job, iter(few), tick)
         return
-    shards = chain(few, shards)
+    with _lost_worker():
+        yield from _pooled(job, chain(few, shards), tick, workers, devices)
+
+
+def _pooled(
+    job: Job, shards: Iterator[int], tick: Tick, workers: int, devices: Sequence[str]
+) -> Generator[dict[str, Any]]:
     context = multiprocessing.get_context("spawn")
     # nothing here has a lock, except for taking a place: a process that is killed holds up nobody
     taken, stop, done = context.Value("q", 0), context.RawValue("b", 0), context.RawArray("q", workers)
     shared = (job, tuple(devices), taken, stop, done)
-    with _lost_worker(), ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=shared) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=shared) as pool:
         running, told = set[Future[dict[str, Any]]](), 0
         try:
             while True:
@@ -82,6 +88,12 @@ def _lost_worker() -> Iterator[None]:
     except (BrokenProcessPool, StoppedError):
         raise CorpusError(
             "a worker process died (killed, or out of memory?) finished shards are kept, run it again"
+        ) from None
+    except XsimError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"cannot start worker processes ({error.strerror or error}) make room for temporary files"
         ) from None
 
 

@@ -10,6 +10,7 @@ import datagen
 import xsim
 from datagen import families, family_table
 from datagen.cli import main
+from datagen.content_hash import content_hash
 from datagen.corpus_file import load_corpus
 from datagen.families.family import (
     Count,
@@ -208,14 +209,19 @@ def test_every_option_of_a_family_is_tried_before_a_corpus_is_made(corpus_of):
         check_corpus(load_corpus(corpus_of(text)))
 
 
-def test_the_hash_covers_folders_that_a_family_names(corpus_of, tmp_path):
-    (tmp_path / "parts").mkdir()
-    (tmp_path / "parts" / "a.stl").write_text("a")
-    from datagen.content_hash import content_hash
+def test_the_hash_covers_folders_that_a_family_names(tmp_path):
+    """Their files and the voxels of zarr scans among them, but neither folders below nor, without a name, any."""
+    for name in ("parts/scan.zarr", "parts/other"):
+        (tmp_path / name).mkdir(parents=True)
 
-    before = content_hash({"family": {"folder": "parts"}}, tmp_path)
-    (tmp_path / "parts" / "a.stl").write_text("b")
-    assert content_hash({"family": {"folder": "parts"}}, tmp_path) != before
+    def hash_with(file, text, folder="parts"):
+        (tmp_path / file).write_text(text)
+        return content_hash({"corpus": {}, "family": {"folder": folder}}, tmp_path)
+
+    for file in ("parts/a.stl", "parts/scan.zarr/c"):
+        assert hash_with(file, "a") == hash_with(file, "a") != hash_with(file, "b")
+    assert hash_with("parts/other/b.stl", "a") == hash_with("parts/other/b.stl", "b")
+    assert hash_with("b.stl", "a", "") == hash_with("b.stl", "b", "")
 
 
 def test_the_command_lists_families_and_describes_one_as_a_corpus_file_has_it(capsys, monkeypatch, corpus_of):

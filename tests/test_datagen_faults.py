@@ -148,9 +148,11 @@ def test_process_group_killed_at_random_moments(tmp_path):
     assert hashes(out) == hashes(tmp_path / "whole.zarr")
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_disk_full_by_a_limited_file_size(half, whole, workers):
-    """No file may grow beyond 3 kB, so shards fail while they are written, and descriptions do not."""
+@pytest.mark.parametrize(
+    ("workers", "words"), [(1, "cannot write shard"), (2, "cannot start worker processes")], ids=("one", "two")
+)
+def test_disk_full_by_a_limited_file_size(half, whole, workers, words):
+    """No file may grow beyond 3 kB: shards fail while they are written, processes while they share memory."""
     corpus, out = half
     before = committed(out)
 
@@ -159,7 +161,7 @@ def test_disk_full_by_a_limited_file_size(half, whole, workers):
 
     code, _, said = ended(command("generate", corpus, out, "--workers", workers, preexec_fn=limit))
     assert code == 2 and len(said) == 1
-    assert "cannot write shard" in said[0] and "File too large" in said[0]
+    assert words in said[0] and "File too large" in said[0]
     assert committed(out) == before
     assert not list(out.rglob("*.partial"))
     completes(corpus, out, whole[2])
@@ -178,11 +180,12 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.slow
-def test_disk_full_by_a_small_file_system(whole, small_disk):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_disk_full_by_a_small_file_system(whole, small_disk, workers):
     """What fits stays, the first shard that does not is the error; with more room the rerun completes."""
     corpus, _, expected = whole
     out = small_disk / "out.zarr"
-    code, _, said = ended(command("generate", corpus, out, "--workers", 1))
+    code, _, said = ended(command("generate", corpus, out, "--workers", workers))
     assert code == 2 and len(said) == 1 and "No space left on device" in said[0]
     assert 0 < len(committed(out)) < SHARDS
     subprocess.run(["mount", "-o", "remount,size=20m", small_disk], check=True)

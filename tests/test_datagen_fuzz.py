@@ -1,5 +1,6 @@
 """Fuzzed corpus files: a valid corpus, or one line that says what is wrong; nothing written, no traceback."""
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,6 +11,7 @@ from fuzzed_corpora import fuzzed_text, toml_text
 
 import xsim
 from datagen.corpus_file import load_corpus
+from datagen.families import FAMILIES
 from datagen.scenes import draw_scene
 from datagen.table import ParameterTable, instance_words
 
@@ -54,11 +56,23 @@ clearance_mm = { uniform = [0.1, 0.2] }
 """
 
 
+NAMED = ("bearing-bracket.stl", "chicken-fillet.tif")  # files that shipped corpora name, beside them
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the files that the corpora name."""
+    for name in NAMED:
+        shutil.copy(xsim.phantom_path("step-chart").parent / name, tmp_path / name)
+    return tmp_path
+
+
 def documents():
     """Good files: those that ship, and one of all that they do not use."""
     names = [name for name in xsim.phantom_names() if name.endswith("-corpus")]
     texts = [xsim.phantom_path(name).read_text(encoding="utf-8") for name in names]
-    return [tomllib.loads(text) for text in (JOINT, *texts)]
+    found = [tomllib.loads(text) for text in (JOINT, *texts)]
+    return [each for each in found if "family" not in each or each["family"]["name"] in FAMILIES]
 
 
 def fuzzed_file(seed, goods):
@@ -82,31 +96,31 @@ def fault_of(path):
     return None
 
 
-def test_good_files_are_valid(tmp_path):
+def test_good_files_are_valid(folder):
     for document in documents():
-        path = tmp_path / "good.toml"
+        path = folder / "good.toml"
         path.write_text(toml_text(document), encoding="utf-8")
         assert fault_of(path) is None
 
 
-def test_fuzzed_files_are_valid_or_refused_in_one_line(tmp_path):
+def test_fuzzed_files_are_valid_or_refused_in_one_line(folder):
     """500 files, in process: anything but an XsimError fails; enough of both kinds, or the fuzz would show nothing."""
-    path, goods, faults = tmp_path / "corpus.toml", documents(), []
+    path, goods, faults = folder / "corpus.toml", documents(), []
     for seed in range(FILES):
         path.write_text(fuzzed_file(seed, goods), encoding="utf-8")
         fault = fault_of(path)
         if fault is not None:
             assert fault.isprintable(), f"seed {seed}: {fault[:200]!r}"
             faults.append(fault)
-        assert list(tmp_path.iterdir()) == [path], f"seed {seed} wrote something"
+        assert {each.name for each in folder.iterdir()} == {path.name, *NAMED}, f"seed {seed} wrote something"
     assert 0.5 * FILES < len(faults) < 0.95 * FILES
     assert len(set(faults)) > 0.3 * FILES, "all kinds of faults"
 
 
 @pytest.mark.parametrize("command", ["generate", "preview"])
-def test_fuzzed_files_end_commands_with_one_line(tmp_path, command):
+def test_fuzzed_files_end_commands_with_one_line(folder, command):
     """Five refused files each: exit code 2, one line on stderr, nothing on stdout, nothing written."""
-    path, goods, seed, told = tmp_path / "corpus.toml", documents(), 10_000 if command == "generate" else 20_000, 0
+    path, goods, seed, told = folder / "corpus.toml", documents(), 10_000 if command == "generate" else 20_000, 0
     where = ["out.zarr", "--workers", "1"] if command == "generate" else ["-o", "sheet.png"]
     while told < 5:
         seed += 1
@@ -115,10 +129,10 @@ def test_fuzzed_files_end_commands_with_one_line(tmp_path, command):
             continue
         told += 1
         line = [sys.executable, "-m", "datagen.cli", command, path.name, *where, "--quiet"]
-        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=120)
         assert done.returncode == 2 and done.stdout == "", f"seed {seed}"
         assert done.stderr.startswith("datagen: ") and done.stderr.count("\n") == 1, f"seed {seed}: {done.stderr}"
-        assert list(tmp_path.iterdir()) == [path], f"seed {seed} wrote something"
+        assert {each.name for each in folder.iterdir()} == {path.name, *NAMED}, f"seed {seed} wrote something"
 
 
 @pytest.mark.parametrize("levels", [40, 3000])
@@ -128,3 +142,14 @@ def test_deep_nesting_is_a_corpus_or_one_line(tmp_path, levels):
     path.write_text(JOINT.replace("sdd_mm = 900", f"sdd_mm = {deep}"), encoding="utf-8")
     fault = fault_of(path)
     assert (fault is None) if levels == 40 else ("nested too deeply" in fault and fault.isprintable())
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "", "/", "é\t", "none.stl"])
+@pytest.mark.parametrize("key", ["mesh", "volume"])
+def test_names_of_files_that_cannot_be_are_one_line(tmp_path, key, name):
+    path = tmp_path / "corpus.toml"
+    document = tomllib.loads(JOINT)
+    document["body"].append({"name": "part", key: name, "material": "Al"})
+    path.write_text(toml_text(document), encoding="utf-8")
+    fault = fault_of(path)
+    assert fault is not None and fault.isprintable()

@@ -13,6 +13,7 @@ from station import lengths_of, only, save, station
 
 import xsim
 from xsim.backend import Backend
+from xsim.cluster import halves
 from xsim.mesh import mesh_parts, read_mesh
 from xsim.mesh_repair import least_area, repair_surface
 from xsim.projector import project
@@ -192,3 +193,14 @@ def test_a_unit_hardly_meant_is_told(tmp_path: Path, unit: str, words: str) -> N
         warnings.simplefilter("always")
         xsim.scene_from_dict(scene, tmp_path)
     assert [words in str(w.message) for w in told] == ([True] if words else [])
+
+
+def test_halves_part_values_as_they_stand() -> None:
+    """None of the first is above any of the rest, each part keeps its order: no processor puts equals elsewhere."""
+    values = np.random.default_rng(5).integers(0, 40, 1000).astype(np.float32)
+    for half in (1, 300, 999):
+        order = halves(values, half)
+        assert np.array_equal(np.sort(order), np.arange(1000))
+        assert values[order[:half]].max() <= values[order[half:]].min()
+        same = order[values[order] == values[order[half]]]
+        assert (np.diff(same) > 0).all()

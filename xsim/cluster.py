@@ -70,12 +70,21 @@ def by_neighbourhood(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
         some = order[begin:end]
         points = middles[some]
         half = (end - begin + BLOCK) // (2 * BLOCK) * BLOCK
-        order[begin:end] = some[np.argpartition(points[:, widest(points)], half)]
+        order[begin:end] = some[halves(points[:, widest(points)], half)]
         pending += [(begin, begin + half), (begin + half, end)]
     full = len(faces) // BLOCK * BLOCK  # from there on, all blocks at once; what is left over is one block
     for some in (order[:full].reshape(-1, BLOCK), order[full:].reshape(1, -1)):
         split_blocks(middles, some)
     return order
+
+
+def halves(values: np.ndarray, half: int) -> np.ndarray:
+    """An order of values in which none of the first ``half`` is above any of the rest, int64.
+
+    Each part keeps its order: where NumPy's own partition puts equals depends on the processor.
+    """
+    middle = np.partition(values, half)[half]
+    return np.concatenate([np.flatnonzero(part) for part in (values < middle, values == middle, values > middle)])
 
 
 def split_blocks(middles: np.ndarray, order: np.ndarray) -> None:

@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import NoReturn
 
-from xsim.errors import XsimError
+from xsim.errors import XsimError, one_line
 
 __all__ = ["CommandParser", "run_command"]
 
@@ -48,7 +48,7 @@ def run_command(program: str, options: argparse.Namespace, stopped: str = "stopp
         try:
             options.run(options)
         except XsimError as error:
-            print(f"{program}: {error}", file=sys.stderr)
+            print(f"{program}: {one_line(error)}", file=sys.stderr)
             return BAD_INPUT
         except ModuleNotFoundError as error:
             if error.name not in EXTRAS:

@@ -16,6 +16,7 @@ __all__ = ["Bead", "Seam", "bead_surface"]
 
 STEPS_PER_RIPPLE = 6
 MOST_STEPS = 500
+EDGE, SWELL = 0.03, 0.12  # how far edges wander, in widths, and heights vary
 ACROSS = 13  # corners across a bead
 STEEPEST = 0.55  # share of the vertical distance to a bead's surface that is free of metal's end in any direction
 Profile = Callable[[np.ndarray], np.ndarray]
@@ -50,6 +51,12 @@ class Bead:
         inside = (across >= 0) & (across <= 1)
         return np.where(inside, self.profile_mm(np.clip(across, 0.0, 1.0)), 0.0)
 
+    def least_mm(self, y_mm: np.ndarray) -> np.ndarray:
+        """Height that the surface nowhere falls below, whatever its edges and ripples do."""
+        width = self.high_mm - self.low_mm
+        shifted = [self.height_mm(y_mm + shift) for shift in (-EDGE * width, 0.0, EDGE * width)]
+        return np.asarray(np.maximum((1.0 - SWELL) * np.min(shifted, axis=0) - 0.5 * self.ripple_mm, 0.0))
+
 
 def bead_surface(bead: Bead, length_mm: float, stream: Stream, foot_mm: float) -> trimesh.Trimesh:
     """Closed surface of a bead from -length / 2 to length / 2, which reaches ``foot_mm`` into the metal below z = 0.
@@ -60,12 +67,12 @@ def bead_surface(bead: Bead, length_mm: float, stream: Stream, foot_mm: float) -
     x = np.linspace(-0.5, 0.5, steps) * length_mm
     share = 0.5 - 0.5 * np.cos(math.pi * np.arange(ACROSS) / (ACROSS - 1))
     width = bead.high_mm - bead.low_mm
-    drift = [_slow(stream, x, 0.03 * width) for _ in range(2)]
+    drift = [_slow(stream, x, EDGE * width) for _ in range(2)]
     low, high = bead.low_mm + drift[0], bead.high_mm + drift[1]
     y = low[:, None] + share * (high - low)[:, None]
     phase = x[:, None] / bead.pitch_mm + bead.bow * width / bead.pitch_mm * (2 * share - 1) ** 2
     phase = phase + _slow(stream, x, 0.4)[:, None]
-    swell = 1.0 + _slow(stream, x, 0.12)[:, None]
+    swell = 1.0 + _slow(stream, x, SWELL)[:, None]
     fade = 4 * share * (1 - share)
     saw = np.abs(2 * (phase - np.floor(phase)) - 1)  # steep on neither side, as frozen waves are
     z = bead.profile_mm(share)[None, :] * swell + bead.ripple_mm * (saw - 0.5) * fade
@@ -108,14 +115,18 @@ class Seam:
         The weld along y.
     inside_mm : (low, high)
         Heights of the middle of the joint, where flaws lie.
+    side_mm : float
+        Where the metal ends along y.
     """
 
     top_mm: Profile
     bottom_mm: Profile
     weld_mm: tuple[float, float]
     inside_mm: tuple[float, float]
+    side_mm: float = -math.inf
 
     def depth_mm(self, points_mm: np.ndarray) -> np.ndarray:
         """A distance [mm] by which points [point, 3] lie within the metal at the least, negative outside, [point]."""
         y, z = points_mm[:, 1], points_mm[:, 2]
-        return np.asarray(STEEPEST * np.minimum(self.top_mm(y) - z, z - self.bottom_mm(y)))
+        upright = STEEPEST * np.minimum(self.top_mm(y) - z, z - self.bottom_mm(y))
+        return np.asarray(np.minimum(upright, y - self.side_mm))

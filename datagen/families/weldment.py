@@ -146,8 +146,8 @@ def _butt(frame: Assembly, stream: Stream, values: dict[str, Any], metal: Any, l
     below.apply_transform(np.diag([1.0, -1.0, -1.0, 1.0]))
     frame.add_surface("weld", below, metal, (0, 0, -half))
     seam = Seam(
-        lambda y: half + 0.75 * upper.height_mm(y),
-        lambda y: -half - 0.75 * lower.height_mm(y),
+        lambda y: half + upper.least_mm(y),
+        lambda y: -half - lower.least_mm(y),
         (-0.75 * wide, 0.75 * wide),
         (-half, half),
     )
@@ -166,8 +166,8 @@ def _lap(frame: Assembly, stream: Stream, values: dict[str, Any], metal: Any, le
     frame.add("plate", "box", metal, (0, -0.25 * length, 0.5 * thick), size_mm=[length, 0.5 * length, thick])
     frame.add_surface("weld", bead_surface(fillet, length, stream, 0.3), metal, (0, 0, 0))
     seam = Seam(
-        lambda y: np.where(y < 0, thick, 0.8 * fillet.height_mm(y)), lambda y: np.full(len(y), -thick),
-        (-0.5, 0.6 * leg), (-0.6 * thick, 0.5 * thick),
+        lambda y: np.where(y < 0, thick, fillet.least_mm(y)), lambda y: np.full(len(y), -thick),
+        (-0.5, 0.6 * leg), (-0.6 * thick, 0.5 * thick), -overlap,
     )  # fmt: skip
     return Joint(frame, seam, [(leg, 0.0)], thick)
 
@@ -177,12 +177,12 @@ def _fillet(frame: Assembly, stream: Stream, values: dict[str, Any], metal: Any,
     thick = values["plate_mm"]
     leg = max(0.8 * thick, 4.0)
     fillet = _bead(values, stream, (0.0, leg), lambda u: leg * (1.02 - u) * (u < 1))
-    frame.add("plate", "box", metal, (0, 0, -0.5 * thick), size_mm=[length, 60.0, thick])
-    frame.add("plate", "box", metal, (0, -0.5 * thick, 20.0), size_mm=[length, thick, 40.0])
+    frame.add("plate", "box", metal, (0, 30.0, -0.5 * thick), size_mm=[length, 140.0, thick])
+    frame.add("plate", "box", metal, (0, -0.5 * thick, 45.0), size_mm=[length, thick, 90.0])
     frame.add_surface("weld", bead_surface(fillet, length, stream, 0.3), metal, (0, 0, 0))
     seam = Seam(
-        lambda y: np.where(y < 0, leg, 0.8 * fillet.height_mm(y)), lambda y: np.full(len(y), -0.6 * thick),
-        (-0.5 * thick, 0.6 * leg), (-0.4 * thick, 0.5 * leg),
+        lambda y: np.where(y < 0, leg, fillet.least_mm(y)), lambda y: np.full(len(y), -0.6 * thick),
+        (-0.5 * thick, 0.6 * leg), (-0.4 * thick, 0.5 * leg), -thick,
     )  # fmt: skip
     return Joint(frame, seam, [(leg, 0.0)], 0.0)
 
