@@ -159,10 +159,14 @@ def test_several_tables_are_independent(tmp_path):
         ('[conditions]\ntabel = "none.csv"', "did you mean 'table'"),
         ('[conditions]\ncolumns = ["source.current_ma"]\nrows = [[-1]]', "current_ma"),
         ('[conditions]\ncolumns = ["acquisition.state"]\nrows = [["raw"]]', "state cannot be drawn"),
+        ('[conditions]\ncolumns = ["detector.name"]\nrows = [["a"]]', "detector.name cannot be drawn"),
+        (f'[conditions]\ncolumns = ["source.current_ma"]\nrows = [[{10**400}]]', "write a smaller one"),
+        ('[conditions]\ntable = "weights.csv"', "no column but 'weight'"),
         ('[conditions]\ncolumns = ["source.voltage_kv.low"]\nrows = [[1]]', "voltage_kv is not a table"),
     ],
 )
 def test_faults_of_conditions_are_one_line(tmp_path, conditions, words):
+    (tmp_path / "weights.csv").write_text("weight\n1\n2\n", encoding="utf-8")
     with pytest.raises(xsim.XsimError) as told:
         check_corpus(corpus_of(tmp_path, conditions=conditions, bodies=BLOCK))
     assert words in str(told.value) and "\n" not in str(told.value)
