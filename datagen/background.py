@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -179,7 +180,7 @@ def size_of(file: Path) -> tuple[int, int, int]:
             return len(tiff.pages), int(shape[0]), int(shape[1])
     except OSError as error:
         raise CorpusError(f"background: cannot read {file} ({error.strerror or error}) check the path") from None
-    except (tifffile.TiffFileError, ValueError, IndexError) as error:
+    except (tifffile.TiffFileError, ValueError, LookupError, struct.error) as error:
         raise CorpusError(f"background: {file} is no TIFF file ({' '.join(str(error).split())}) replace it") from None
 
 

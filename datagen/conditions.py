@@ -132,6 +132,10 @@ def _check_places(columns: tuple[str, ...], name: str) -> None:
                 f"{name}: {shortened(column)} is no value of a scene (such are source.voltage_kv, body.NAME.material; "
                 f"they begin with {', '.join(PLACES)}) mend its name"
             )
+        if column == "detector.name":
+            raise CorpusError(f"{name}: detector.name cannot be drawn, write several [[detector]]")
+    if not columns:
+        raise CorpusError(f"{name} has no column but {WEIGHT!r} (there is nothing to fill) add one")
     if len(set(columns)) < len(columns):
         raise CorpusError(
             f"{name}: the column {shortened(max(columns, key=columns.count))} is there twice, keep one of each"
@@ -179,7 +183,11 @@ def with_conditions(document: dict[str, Any], tables: tuple[Conditions, ...]) ->
     """
     for table in tables:
         for column, values in table.columns.items():
-            document = _with_value(document, column.split("."), Joint(choice=values, table=table.name), column)
+            try:
+                joint = Joint(choice=values, table=table.name)
+            except ValidationError as error:
+                raise CorpusError(f"{column} of a table of conditions {first_problem(error, ())}") from None
+            document = _with_value(document, column.split("."), joint, column)
     return document
 
 

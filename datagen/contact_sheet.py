@@ -63,7 +63,13 @@ def contact_sheet(tiles: Sequence[Tile], columns: int, tile_px: int) -> Image.Im
             left = GAP_PX + place * (tile_px + GAP_PX)
             sheet.paste(Image.fromarray(pictures[k]), (left, top))
             if tiles[k].reason:
-                _write(pen, font, left + 4, top + 4, textwrap.wrap(tiles[k].reason, tile_px // 7)[: tile_px // LINE_PX])
+                _write(
+                    pen,
+                    font,
+                    left + 4,
+                    top + 4,
+                    textwrap.wrap(tiles[k].reason, max(1, tile_px // 7))[: tile_px // LINE_PX],
+                )
             _write(pen, font, left, top + height + 2, tiles[k].caption, tile_px)
         top += height + below
     ramp = [round(255 * level / (GREYS - 1)) for level in range(GREYS) for _ in range(3)]

@@ -90,7 +90,10 @@ def draw(value: Any, stream: Stream, path: str, drawn: dict[str, float]) -> Any:
     if isinstance(value, Choice):
         index = value.option(stream)
         option = value.choice[index]
-        drawn[path] = float(option) if numbers_of(value) else float(value.first_code + index)
+        if not numbers_of(value):
+            drawn[path] = float(value.first_code + index)
+        elif not isinstance(option, Distribution):
+            drawn[path] = float(option)
         return draw(option, stream, path, drawn)
     if isinstance(value, Distribution):
         if isinstance(value, Continuous) and path in stream.shares:

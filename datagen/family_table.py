@@ -102,6 +102,9 @@ def _rule(item: dict[str, Any], several: bool, directory: Path) -> FamilyRule:
     for name in model.model_fields:
         if _may_be_list(getattr(family, name)) and not _may_be_list(model.model_fields[name].default):
             raise CorpusError(f"{path}.{name} must be one value (given {shortened(item[name])})")
+        default = model.model_fields[name].default
+        if isinstance(default, (list, tuple)) and _lengths(getattr(family, name)) != {len(default)}:
+            raise CorpusError(f"{path}.{name} must be a list of {len(default)} values (given {shortened(item[name])})")
     return FamilyRule(family, path, float(weight))
 
 
@@ -110,6 +113,13 @@ def _may_be_list(value: Any) -> bool:
     if isinstance(value, Choice):
         return any(map(_may_be_list, value.choice))
     return isinstance(value, (list, tuple))
+
+
+def _lengths(value: Any) -> set[int]:
+    """Lengths of the lists that a field may become, 0 of a plain value."""
+    if isinstance(value, Choice):
+        return set().union(*map(_lengths, value.choice))
+    return {len(value) if isinstance(value, (list, tuple)) else 0}
 
 
 def family_kinds(rules: tuple[FamilyRule, ...]) -> list[str]:

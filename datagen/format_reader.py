@@ -208,7 +208,13 @@ class FormatReader:
         self.check(record)
         try:
             return np.asarray(self.array(name)[first:last])
-        except (ValueError, RuntimeError, OSError, KeyError, *self._out.faults) as error:
+        except FileNotFoundError:
+            raise self.damaged(record, f"{name}: a file of it is missing") from None
+        except (OSError, *self._out.faults) as error:
+            if isinstance(error, OSError) and self._out.lost(error):
+                raise self.damaged(record, f"{name}: {first_line(error)}") from None
+            raise CorpusError(f"{self._out}/{self._format}/{name} cannot be read ({first_line(error)})") from None
+        except (ValueError, RuntimeError, KeyError) as error:
             raise self.damaged(record, f"{name}: {first_line(error)}") from None
 
     def damaged(self, record: dict[str, Any], wrong: str) -> CorpusError:

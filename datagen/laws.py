@@ -45,6 +45,7 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]  # exact in a table of float64
 Range = Annotated[tuple[Finite, Finite], AfterValidator(_rising)]
 
 
@@ -131,7 +132,7 @@ class LogUniform(Continuous):
 class Integers(Continuous):
     """Every whole number from the first to the last, both included."""
 
-    integers: Annotated[tuple[int, int], AfterValidator(_rising)]
+    integers: Annotated[tuple[Whole, Whole], AfterValidator(_rising)]
 
     def at(self, share: float) -> int:
         low, high = self.integers
@@ -203,6 +204,8 @@ class Choice(Distribution):
     _first_code: int = PrivateAttr(0)  # of its options, where several choices share a name; see number_options
 
     def model_post_init(self, _context: Any) -> None:
+        if any(isinstance(option, int) and abs(option) > MOST for option in self.choice):
+            raise ValueError(f"holds a number above {MOST:g}, write a smaller one")
         if self.weights is None:
             return
         if len(self.weights) != len(self.choice) or not 0 < sum(self.weights) < math.inf:
@@ -247,8 +250,12 @@ class Joint(Choice):
 
 
 def numbers_of(choice: Choice) -> bool:
-    """Whether every option is a plain number, so that the number itself says what was chosen."""
-    return all(isinstance(option, (int, float)) and not isinstance(option, bool) for option in choice.choice)
+    """Whether every option is a number or draws one, so that the number itself says what was chosen."""
+    return all(
+        numbers_of(option) if isinstance(option, Choice)
+        else isinstance(option, (int, float, Continuous)) and not isinstance(option, bool)
+        for option in choice.choice
+    )  # fmt: skip
 
 
 def number_options(named: Iterable[tuple[str, Distribution]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import resource
 import sys
@@ -25,7 +26,8 @@ __all__ = ["Machines", "Plan", "Rates", "measure_rates", "plan_corpus"]
 
 SHARDS = 64  # that a measurement makes of each format at the most
 RECORD_FILES = 1  # a commit record beside the files that it lists
-DESCRIPTIONS = 2  # of the whole store, and of its commits
+ROOT_FILES = 4  # descriptions of the whole store and of its commits, two cards
+TABLES = 2  # of a format, beside its images
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Rates:
     seconds_a_sample : float
         Simulated, compressed, written and committed; by format, each of equal share.
     bytes_a_sample : float
-        Of committed files and their records.
+        Of committed files, their records aside.
     start_s : float
         From the start of the process to its first sample, the store's making included.
     memory_bytes : int
@@ -126,10 +128,17 @@ def plan_corpus(
             rounds = -(-layout.shards // count)
             spent = rates.start_s + rounds * layout.samples / layout.shards * seconds
             machines.append(Machines(kind, count, spent / 3600.0, total / spent))
-    shard_files = sum(len(layout.shard(number).files) for number in first_shards(layout)) / len(corpus.formats)
-    descriptions = DESCRIPTIONS + len(corpus.formats) * (1 + len(layout.shard(0).files))
-    files = round(layout.shards * (shard_files + RECORD_FILES)) + descriptions
-    return Plan(corpus.header.name, layout.samples, layout.shards, files, total, rates, tuple(machines))
+    return Plan(corpus.header.name, layout.samples, layout.shards, files_of(layout), total, rates, tuple(machines))
+
+
+def files_of(layout: Layout) -> int:
+    """Files of a whole store."""
+    count = ROOT_FILES
+    for place, each in enumerate(layout.corpus.formats):
+        arrays = len(layout.arrays(each)) + TABLES
+        shards = -(-layout.format_samples(place) // layout.shard_samples(place))
+        count += 1 + arrays + shards * (arrays + RECORD_FILES)  # descriptions of the format and its arrays
+    return count
 
 
 def measure_rates(corpus: CorpusFile, backend: str = "cpu", seconds: float = 20.0) -> Rates:
@@ -140,8 +149,10 @@ def measure_rates(corpus: CorpusFile, backend: str = "cpu", seconds: float = 20.
     Raises
     ------
     CorpusError
-        A scene cannot be made, or the process died.
+        A scene cannot be made, the process died, or the time is no number.
     """
+    if not 0 <= seconds < math.inf:
+        raise CorpusError(f"the time to measure for must not be negative or without end (given {seconds:g} s)")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context) as pool:
         try:

@@ -85,7 +85,7 @@ def _expected_counts(asked: Distribution | None, count: int) -> dict[float, floa
     if isinstance(asked, Integers):
         low, high = asked.integers
         return {float(k): count / (high - low + 1) for k in range(low, high + 1)}
-    if not isinstance(asked, Choice):
+    if not isinstance(asked, Choice) or any(isinstance(option, Distribution) for option in asked.choice):
         return {}
     expected: dict[float, float] = {}
     for index, (option, share) in enumerate(zip(asked.choice, asked.shares, strict=True)):

@@ -62,7 +62,7 @@ def scenes_of(corpus: CorpusFile, count: int, scenes: Iterable[int] | None = Non
     """
     known, formats = corpus.header.scenes, len(corpus.formats)
     if scenes is None:
-        turns = max(1, known // formats)
+        turns = -(-known // formats)
         rounds = -(-min(count, known) // formats)
         return [k // formats * (turns // rounds) * formats + k % formats for k in range(min(count, known))]
     asked = list(scenes)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from typing import Any
 
 import zarr
+from zarr.storage import WrapperStore
 
 from datagen.detector_format import COMMITS
 from datagen.place import FolderPlace, Place, Where, open_place
@@ -203,6 +206,19 @@ def image_shape(out: Where, format_name: str) -> tuple[int, int] | None:
         return None
 
 
+class _Whole(WrapperStore[Any]):
+    """A zarr store that lacks nothing: of a file that is gone zarr would give the fill value, in silence."""
+
+    async def get(self, key: str, *how: Any, **more: Any) -> Any:
+        content = await super().get(key, *how, **more)
+        if content is None and not key.endswith(ROOT):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), key)
+        return content
+
+
 def open_array(out: Where, name: str) -> zarr.Array:
-    """An array of the store, to be read, by its path inside it, for example ``FORMAT/noisy``."""
-    return zarr.open_array(open_place(out).zarr_store(), path=name, mode="r", zarr_format=3)
+    """An array of the store, to be read, by its path inside it, for example ``FORMAT/noisy``.
+
+    Only what is committed can be read of it; FileNotFoundError where a file has gone.
+    """
+    return zarr.open_array(_Whole(open_place(out).zarr_store()), path=name, mode="r", zarr_format=3)

@@ -11,7 +11,8 @@ import numpy as np
 import xsim
 from datagen.corpus_file import CorpusFile
 from datagen.header import SPLITS
-from datagen.scenes import DrawnScene, draw_scene, noise_seed, redrawable, split_numbers, unmakeable
+from datagen.sample import check_saturation
+from datagen.scenes import DrawnScene, draw_scene, failed_draw, noise_seed, redrawable, split_numbers, unmakeable
 from xsim import XsimError
 
 __all__ = ["SceneExposure", "expose_scene", "scenes_of"]
@@ -65,10 +66,12 @@ def expose_scene(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # `datagen generate` tells of them
                 exposure = xsim.expose(drawn.scene, backend, beams or {}, threads=1)
+                if (limit := corpus.header.saturated_share) is not None:
+                    check_saturation(exposure.record(noise_seed(corpus, index), 0), limit)
         except XsimError as error:
             if not redrawable(error):
                 raise
-            failures.append({"scene": index, "attempt": drawn.attempt, "reason": str(error)})
+            failures.append(failed_draw(corpus, index, drawn.attempt, error))
             attempt = drawn.attempt + 1
             continue
         return SceneExposure(corpus, drawn, exposure)

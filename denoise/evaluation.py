@@ -34,6 +34,7 @@ __all__ = [
 
 SSIM_RADIUS = 5  # px, of its window: 3.5 standard deviations
 FALSE_ALARMS = 1e-4  # per sphere-free pixel
+DOSE = ("quanta_per_pixel", "mean_energy_kev", "gain_adu_per_quantum")  # that figures are relative to
 
 
 @dataclass(frozen=True)
@@ -100,14 +101,17 @@ def corpus_cases(corpus: datagen.Corpus, split: str) -> list[Case]:
     Raises
     ------
     CorpusError
-        There are none.
+        There are none, they have no clean images, or their dose is not known.
     """
     views = [corpus.subset(name, split) for name in corpus.formats]
     images = ("noisy", "clean", "labels", "params")
-    samples = (s for view in views for s in view if s["valid"].any())
-    cases = [Case(*(s[k] for k in images), corpus.instances(s["index"]), s["valid"]) for s in samples]
+    samples = (view.sample(k, (*images[:3], "valid")) for view in views for k in range(len(view)))
+    judged = (s for s in samples if s["valid"].any())
+    cases = [Case(*(s[k] for k in images), corpus.instances(s["index"]), s["valid"]) for s in judged]
     if not cases:
         raise CorpusError(f"{corpus.path} has no samples in split {split!r} choose another")
+    if any(case.params[name] is None for case in cases for name in DOSE):
+        raise CorpusError(f"{corpus.path}: the dose of its images is not known (real ones?) judge on simulated ones")
     return cases
 
 

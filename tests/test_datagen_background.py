@@ -203,6 +203,7 @@ def test_real_images_are_not_simulated_on_line(home: Path) -> None:
 FAULTS: dict[str, tuple[dict[str, str], str]] = {
     "no folder": ({'images = "images"': 'images = "nowhere"'}, "cannot read"),
     "no images": ({'images = "images"': 'images = "."'}, "holds no TIFF"),
+    "cut": ({'images = "images"': 'images = "cut"'}, "is no TIFF"),
     "no clean": ({'images = "images"': 'images = "images"\nclean_images = "some"'}, "each image has one"),
     "typo": ({'material = "PMMA"': 'materiel = "PMMA"'}, "did you mean 'material'"),
     "size": ({"columns = 72": "columns = 80"}, "64 x 72 pixels"),
@@ -216,7 +217,9 @@ FAULTS: dict[str, tuple[dict[str, str], str]] = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_faults_are_one_line_and_write_nothing(name: str, home: Path, capsys: Any) -> None:
-    (home / "some").mkdir(exist_ok=True)
+    for folder in ("some", "cut"):
+        (home / folder).mkdir(exist_ok=True)
+    (home / "cut" / "0.tif").write_bytes(b"II*\0\10\0")
     (home / "some" / "0.tif").write_bytes((home / "clean" / "0.tif").read_bytes())
     changes, told = FAULTS[name]
     path = written(home, "fault", changes)

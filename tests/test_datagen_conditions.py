@@ -9,6 +9,8 @@ from scipy import stats
 import xsim
 from datagen.corpus_file import load_corpus
 from datagen.distribution import draw, parse
+from datagen.drawn_values import draw_values
+from datagen.plots import histogram_figure
 from datagen.sample import simulate_scene
 from datagen.scenes import check_corpus, draw_scene
 from datagen.stream import Stream
@@ -90,6 +92,19 @@ def test_cells_may_hold_draws_of_their_own(tmp_path):
     assert stats.kstest(thicknesses, stats.uniform(1, 1).cdf).pvalue > 0.01
 
 
+def test_a_choice_of_numbers_and_draws_is_told_by_the_number(tmp_path):
+    """Not by the code of the option, which would stand among the numbers as one of them."""
+    law = "voltage_kv = { choice = [{ uniform = [90, 100] }, 60, { choice = [70, 80] }] }"
+    corpus = corpus_of(tmp_path, source=law, bodies=BLOCK)
+    table, scenes = ParameterTable(corpus), drawn_of(corpus, 30)
+    found = [each.drawn["source.voltage_kv"] for each in scenes]
+    assert found == [each.mapping["source"]["voltage_kv"] for each in scenes]
+    assert {60.0, 70.0, 80.0} < set(found) and "source.voltage_kv" not in table.words
+    values = draw_values(corpus, 30)
+    assert values.values["source.voltage_kv"] == found
+    histogram_figure(values, "mixed")
+
+
 def test_columns_stand_among_the_parameters(tmp_path):
     corpus = table_corpus(tmp_path)
     table = ParameterTable(corpus)
@@ -144,10 +159,14 @@ def test_several_tables_are_independent(tmp_path):
         ('[conditions]\ntabel = "none.csv"', "did you mean 'table'"),
         ('[conditions]\ncolumns = ["source.current_ma"]\nrows = [[-1]]', "current_ma"),
         ('[conditions]\ncolumns = ["acquisition.state"]\nrows = [["raw"]]', "state cannot be drawn"),
+        ('[conditions]\ncolumns = ["detector.name"]\nrows = [["a"]]', "detector.name cannot be drawn"),
+        (f'[conditions]\ncolumns = ["source.current_ma"]\nrows = [[{10**400}]]', "write a smaller one"),
+        ('[conditions]\ntable = "weights.csv"', "no column but 'weight'"),
         ('[conditions]\ncolumns = ["source.voltage_kv.low"]\nrows = [[1]]', "voltage_kv is not a table"),
     ],
 )
 def test_faults_of_conditions_are_one_line(tmp_path, conditions, words):
+    (tmp_path / "weights.csv").write_text("weight\n1\n2\n", encoding="utf-8")
     with pytest.raises(xsim.XsimError) as told:
         check_corpus(corpus_of(tmp_path, conditions=conditions, bodies=BLOCK))
     assert words in str(told.value) and "\n" not in str(told.value)

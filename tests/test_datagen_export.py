@@ -238,6 +238,13 @@ def test_command(out, tmp_path, capsys):
     assert json.loads((where / "export.json").read_text())["samples"] == 5
 
 
+def test_to_the_empty_folder_at_hand(out, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["export", str(out), "--to", "numpy", "-o", ".", "--limit", "1", "--quiet"]) == 0
+    assert len(list((tmp_path / "here").glob("*.npz"))) == 1
+
+
 def test_what_cannot_be_exported_is_one_line(out, tmp_path, capsys):
     full = tmp_path / "full"
     full.mkdir()
@@ -255,6 +262,7 @@ def test_what_cannot_be_exported_is_one_line(out, tmp_path, capsys):
         ([str(out), "-o", str(full / "mine.txt")], "not a folder"),
         ([str(out), "-o", str(tmp_path / "taken")], "holds something else"),
         ([str(out), "-o", "/proc/export"], "/proc"),
+        ([str(out), "-o", "s3://bucket/export"], "no folder"),
         ([str(out), "-o", str(tmp_path / "a"), "--limit", "0"], "limit"),
         ([str(out), "-o", str(tmp_path / "a"), "--images", "glow"], "no 'glow' images"),
         ([str(out), "-o", str(tmp_path / "a"), "--format", "glow"], "no format"),

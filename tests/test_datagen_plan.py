@@ -1,8 +1,10 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
 from test_datagen_corpus_file import written
+from tiny_corpus import tiny_corpus
 
 import datagen
 from datagen.cli import main
@@ -60,10 +62,20 @@ def test_measured_bytes_and_files_are_those_of_the_store(tmp_path):
     )
     plan = plan_corpus(corpus, rates)
     assert plan.total_bytes == pytest.approx(stored, rel=0.2)
-    zarr_files = [
-        each for each in (tmp_path / "out.zarr").rglob("*") if each.is_file() and each.parent.name != "out.zarr"
-    ]
-    assert abs(plan.files - len(zarr_files)) <= 2
+    assert plan.files == sum(each.is_file() for each in (tmp_path / "out.zarr").rglob("*"))
+    with pytest.raises(CorpusError, match="time to measure"):
+        measure_rates(corpus, seconds=math.nan)
+
+
+def test_files_of_formats_that_hold_other_arrays(tmp_path):
+    """One of two cameras has a pair, and so more arrays."""
+    thick = "[detector.pair]\nscintillator = { areal_density_mg_cm2 = 134.55 }"
+    more = f'[[detector]]\nname = "two"\npreset = "generic-gos-200um"\nrows = 32\ncolumns = 32\n{thick}\n[[detector]]'
+    corpus = tiny_corpus(tmp_path, scenes=5)
+    corpus.write_text(corpus.read_text().replace("[detector]", more))
+    datagen.generate(corpus, tmp_path / "out.zarr", progress=False)
+    plan = plan_corpus(load_corpus(corpus), RATES)
+    assert plan.files == sum(each.is_file() for each in (tmp_path / "out.zarr").rglob("*"))
 
 
 def test_every_shard_is_measured_in_turn(tmp_path):
@@ -82,3 +94,10 @@ def test_the_command_prints_a_plan(tmp_path, capsys):
 def test_impossible_machines_are_refused(tmp_path, wrong):
     with pytest.raises(CorpusError, match="must be"):
         plan_corpus(corpus_of(tmp_path), RATES, **wrong)
+
+
+def test_options_of_a_plan_do_nothing_in_silence_to_a_store(tmp_path, capsys):
+    assert main(["info", str(tmp_path), "--json"]) == 2
+    assert "--json goes with --plan" in capsys.readouterr().err
+    assert main(["info", str(tmp_path), "--gpu-rate", "3"]) == 2
+    assert "--gpu-rate goes with --plan" in capsys.readouterr().err

@@ -88,6 +88,8 @@ def test_scenes_are_spread_and_each_format_has_its_turn(tmp_path):
 def test_small_corpora_show_each_scene_once(tmp_path):
     corpus = load_corpus(small(tmp_path))
     assert scenes_of(corpus, 12) == [0, 1, 2, 3]
+    odd = load_corpus(small(tmp_path, ("[detector]", SECOND), ("scenes = 4", "scenes = 5")))
+    assert scenes_of(odd, 12) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("what", ["noisy", "clean", "labels", "targets"])
@@ -135,6 +137,10 @@ def test_a_scene_that_cannot_be_made_has_its_reason_on_its_tile(tmp_path, capsys
     assert 0 < len(faulty) < 16 and all("sphere" in tile.reason and tile.picture is None for tile in faulty)
     assert preview(corpus, "-o", tmp_path / "s.png", "--count", 16) == 0
     assert f"{len(faulty)} of them cannot be made" in capsys.readouterr().out
+    assert contact_sheet(tiles, 4, 5).width == 5 * 8 + 4 * 5, "tiles too narrow for a word"
+    for tile in ("15", "1000000"):
+        with pytest.raises(SystemExit):
+            preview(corpus, "-o", tmp_path / "s.png", "--tile", tile)
     only = str(faulty[0].scene)
     assert preview(corpus, "-o", tmp_path / "t.png", "--scenes", only) == 2
     assert not (tmp_path / "t.png").exists()

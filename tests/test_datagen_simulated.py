@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from test_datagen_store import small_corpus
 from test_datagen_torch import same
+from tiny_corpus import tiny_corpus
 
 import datagen
 import xsim
@@ -42,6 +43,16 @@ def test_equals_what_would_be_stored(corpus, tmp_path):
         assert np.array_equal(item["labels"], sample["labels"])
         for name in ("a_pixel_adu", "b_adu2", "offset_adu", "quanta_per_pixel", "voltage_kv", "exposure_mas"):
             assert item[name].item() == np.float32(sample["params"][name])
+
+
+def test_scenes_that_saturate_are_drawn_again_as_the_store_does(tmp_path):
+    corpus = tiny_corpus(tmp_path, scenes=6, more="saturated_share = 0.0")
+    corpus.write_text(corpus.read_text().replace("uniform = [0.2, 0.8]", "uniform = [0.2, 1.5]"))
+    datagen.generate(corpus, tmp_path / "out.zarr", progress=False)
+    stored = list(datagen.open_corpus(tmp_path / "out.zarr").subset())
+    assert any(sample["params"]["redraws"] for sample in stored)
+    for item in whole(corpus, frames=1):
+        assert np.array_equal(item["noisy"][0], stored[item["index"]]["noisy"])
 
 
 def test_each_epoch_has_fresh_noise_and_the_same_clean(corpus):

@@ -1,8 +1,12 @@
 """Views of a corpus: their table, what can be chosen by it, samples shard by shard."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 from test_datagen_store import small_corpus
+from tiny_corpus import tiny_corpus
 
 import datagen
 import xsim
@@ -81,3 +85,30 @@ def test_large_tables_are_read_by_column(view, monkeypatch):
     assert frugal.subset(split="train").rows.tolist() == view.corpus.subset(split="train").rows.tolist()
     assert list(frugal.subset().table()) == list(view.table())
     assert "params" not in vars(frugal.subset().reader)  # the whole table was not read
+
+
+@pytest.mark.parametrize("name", ["noisy", "clean", "labels"])
+def test_a_file_that_goes_while_it_is_read_is_an_error(tmp_path, name):
+    """zarr gives the fill value of a file that is gone: zeros, or NaN, which look like an image."""
+    out = tmp_path / "out.zarr"
+    datagen.generate(tiny_corpus(tmp_path, scenes=2), out, progress=False)
+    view = datagen.open_corpus(out, cache_bytes=0).subset()
+    assert view[0]["clean"].any()  # the shard has been checked
+    next(out.glob(f"*/{name}/c/0/0/0")).unlink()
+    with pytest.raises(xsim.CorpusError, match=rf"shard 0 .* is damaged \({name}: a file of it is missing\)"):
+        view[1]
+
+
+def test_a_place_out_of_reach_is_no_damage(tmp_path):
+    class OutOfReach:
+        def __getitem__(self, _rows):
+            raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
+
+    out = tmp_path / "out.zarr"
+    datagen.generate(tiny_corpus(tmp_path, scenes=2), out, progress=False)
+    view = datagen.open_corpus(out, cache_bytes=0).subset()
+    assert len(view[0]["params"]) > 1
+    view.reader._arrays["noisy"] = OutOfReach()
+    with pytest.raises(xsim.CorpusError, match=r"noisy cannot be read .* No route to host") as told:
+        view[1]
+    assert "damaged" not in str(told.value)

@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
+from tiny_corpus import tiny_corpus
+
+import datagen
+import xsim
 
 pytest.importorskip("torch")
 
@@ -14,7 +19,7 @@ from denoise.detection import (
     score,
     threshold_at,
 )
-from denoise.evaluation import Case, bias, bias_uncertainty, by_dose, psnr_db, ssim, table
+from denoise.evaluation import Case, bias, bias_uncertainty, by_dose, corpus_cases, psnr_db, ssim, table
 
 PARAMS = {
     "offset_adu": 100.0,
@@ -198,3 +203,15 @@ def test_a_loss_is_the_mean_over_valid_pixels() -> None:
     )
     none = {**batch, "valid": torch.zeros_like(batch["valid"])}
     assert loss(lambda z: 0 * z, none, told).item() == 0.0
+
+
+@pytest.mark.parametrize(("clean", "words"), [("", "no clean images"), ('clean_images = "bg"', r"dose .* not known")])
+def test_a_corpus_that_figures_cannot_be_made_of_is_one_line(tmp_path, clean, words):
+    """Real images: without clean ones there is nothing to compare with, and their dose nobody has measured."""
+    (tmp_path / "bg").mkdir()
+    tifffile.imwrite(tmp_path / "bg" / "0.tif", np.random.default_rng(1).poisson(2000, (32, 32)).astype(np.uint16))
+    background = f'[background]\nimages = "bg"\nmaterial = "Al"\nopen_beam_adu = 4000\n{clean}\n'
+    corpus = tiny_corpus(tmp_path, scenes=2, more=f"split = {{ train = 0, val = 0, test = 1 }}\n{background}")
+    datagen.generate(corpus, tmp_path / "out.zarr", progress=False)
+    with pytest.raises(xsim.CorpusError, match=words):
+        corpus_cases(datagen.open_corpus(tmp_path / "out.zarr"), "test")

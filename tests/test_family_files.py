@@ -12,6 +12,7 @@ from PIL import Image
 
 import xsim
 from datagen.corpus_file import load_corpus
+from datagen.families.food_volume import picture_volume
 from datagen.scenes import check_corpus, draw_scene
 
 DATA = Path(__file__).parent / "data"
@@ -56,7 +57,15 @@ def test_pictures_of_ones_own_become_the_thickness_of_a_slab(own, tmp_path):
     row = lengths[48][lengths[48] > 3]
     assert (np.diff(row[2:-2]) > -0.3).all()
     assert row[3] / row[-3] == pytest.approx(0.3, abs=0.06)
-    before = load_corpus(path).sha256
+    assert scene.drawn.get("family.product") is None, "no product was drawn that is not there"
+    deep = Image.fromarray((ramp.astype(np.uint16) + 20) * 200)
+    for name, picture in (("deep.png", deep), ("real.tif", Image.fromarray(ramp.astype(np.float32) / 255))):
+        picture.save(tmp_path / name)
+        assert (picture_volume(tmp_path / name, (40.0, 20.0, 20.0), 0.3)[0]
+                == picture_volume(tmp_path / "mine" / "ramp.png", (40.0, 20.0, 20.0), 0.3)[0]).all()  # fmt: skip
+    with pytest.raises(xsim.CorpusError, match="keep one"):
+        load_corpus(own(f'name = "food"\nproduct = "meat"\ntexture_from = "mine"\n{given}'))
+    before = load_corpus(own(f'name = "food"\ntexture_from = "mine"\n{given}')).sha256
     Image.fromarray(ramp[:, ::-1]).save(tmp_path / "mine" / "ramp.png")
     assert load_corpus(path).sha256 != before
     (tmp_path / "mine" / "bad.png").write_bytes(b"no picture")
@@ -96,6 +105,14 @@ def test_an_assembly_stands_as_in_its_step_file(own, tmp_path):
     ("text", "told"),
     [
         ('name = "cad"\n', "folder is missing"),
+        ('name = "food"\npack = "trya"\n', "'trya' is not known .known: none, tray, carton"),
+        ('name = "food"\nforeign_shape = { choice = ["wire", "ball"] }\n', "'ball' is not known"),
+        ('name = "food"\nproduct = "picture"\n', "needs texture_from"),
+        ('name = "foam"\noutline = "square"\n', "'square' is not known"),
+        ('name = "foam"\ntilt_deg = 5.0\n', "family.tilt_deg must be a list of 3 values"),
+        ('name = "foam"\ntilt_deg = { choice = [[0, 0, 0], [1, 2]] }\n', "must be a list of 3 values"),
+        ('name = "step_chart"\nprogression = "log"\n', "'log' is not known"),
+        ('name = "fluidized_bed"\npowder_material = "salt"\n', "'salt' is not known"),
         ('name = "cad"\nfolder = "nowhere"\n', "no folder 'nowhere'"),
         ('name = "cad"\nfolder = "empty"\n', "no file in empty ends in .stl"),
         ('name = "cad"\nfolder = "bad"\n', "open.stl: .* is open"),
@@ -143,3 +160,14 @@ def test_a_part_that_does_not_fit_is_told(own, tmp_path):
     trimesh.creation.box((300, 20, 20)).export(tmp_path / "beam.stl")
     with pytest.raises(xsim.CorpusError, match=r"beam.stl does not fit into the view"):
         check_corpus(load_corpus(own('name = "cad"\nfolder = "beam.stl"\npose = "flat"\n')))
+
+
+def test_foreign_bodies_do_not_stick_out_of_a_scan_that_fills_its_box(own, tmp_path):
+    np.save(tmp_path / "block.npy", np.ones((20, 20, 20), np.uint8))
+    text = 'name = "scan"\nfolder = "block.npy"\nvoxel_mm = 1.0\nforeign_bodies = 3\nforeign_shape = "sphere"\n'
+    text += 'foreign_size_mm = 8.0\n[family.meaning]\nlabels = { 0 = "nothing", 1 = "water" }\n'
+    corpus = load_corpus(own(text))
+    for index in range(6):
+        scan, *balls = draw_scene(corpus, index)[0].scene.body
+        places = [np.abs(scan.to_body(np.array(ball.position_mm))).max() for ball in balls]
+        assert max(places) <= 10.0 - 4.0 + 1e-6, "the box is 10 mm to each side, a sphere 4"

@@ -11,10 +11,12 @@ import trimesh
 
 import xsim
 from datagen.families import FAMILIES
+from datagen.families.assembly import Assembly
 from datagen.families.family import ViewField
 from datagen.families.food_volume import food_volume
 from datagen.families.foreign_body import foreign_body
 from datagen.families.grain_packing import Pile, pour
+from datagen.families.luggage_item import ITEMS
 from datagen.families.shapes import any_turn_deg, revolved, shard
 from datagen.families.sphere_packing import Room, scatter_spheres, spread_radii
 from datagen.families.texture import noise, octaves
@@ -172,3 +174,24 @@ def test_parts_of_a_chart_do_not_overlap():
         together = sum(image.sum(dtype=np.float64) for image in lengths_of(bodies).values())
         alone = sum(image.sum(dtype=np.float64) for each in bodies for image in lengths_of([each]).values())
         assert together == pytest.approx(alone, rel=1e-6)
+
+
+def test_wakes_of_bubbles_stay_above_the_plate():
+    for seed in range(12):
+        bodies = drawn_bodies("fluidized_bed", Stream(seed), particles="powder", bubbles=8)
+        plate = bodies[1].body["position_mm"][1] - 0.5 * bodies[1].body["height_mm"]
+        wakes = [each.body for each in bodies[3:] if each.kind == "bed"]
+        assert len(wakes) == 8
+        assert max(each["position_mm"][1] + each["radius_mm"] for each in wakes) <= plate + 1e-6
+
+
+def test_cans_have_thin_ends():
+    """Seen from the side a can is metal through and through in the two columns of its ends at the most."""
+    for seed in range(4):
+        frame = Assembly()
+        ITEMS["can"].make(frame, Stream(seed))
+        for number, each in enumerate(frame.bodies):
+            each.body["name"] = str(number)
+        metal = next(length for name, length in lengths_of(frame.bodies).items() if name in ("Al", "steel"))
+        assert (metal.max(axis=0) > 20.0).sum() <= 2
+        assert len(frame.bodies) <= ITEMS["can"].bodies

@@ -51,3 +51,15 @@ def test_any_16_bit_tiff_is_read(tmp_path: Path) -> None:
     (tmp_path / "none.tif").write_bytes(b"nothing")
     with pytest.raises(xsim.OutputError, match="not read"):
         xsim.read_tiff(tmp_path / "none.tif")
+
+
+def test_a_tiff_that_is_cut_or_altered_is_said_in_one_line(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 65535, (64, 64)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "whole.tif", image, compression="zlib")
+    whole = (tmp_path / "whole.tif").read_bytes()
+    middle = len(whole) // 2
+    for k, broken in enumerate((whole[:-600], whole[:6], whole[:middle] + 40 * b"x" + whole[middle + 40 :])):
+        (tmp_path / f"{k}.tif").write_bytes(broken)
+        with pytest.raises(xsim.OutputError, match="not read") as caught:
+            xsim.read_tiff(tmp_path / f"{k}.tif")
+        assert "\n" not in str(caught.value)

@@ -170,6 +170,17 @@ def test_saturated_pixels_stay_saturated() -> None:
     assert found.image.max() == end
 
 
+def test_eight_bits_are_full_at_their_end() -> None:
+    """Whatever the camera's converter has: an image that was saved in 8 bits holds no more."""
+    case = Case(state="flat_field_corrected", block=None)
+    whole = case.exposures()[0].record(1).noisy
+    image = np.minimum(whole / whole.mean() * 200.0, 255.0).astype(np.uint8)
+    image[30:33, 30:34] = 255
+    found = insert(image, case.scene(), case.tables, Background(black_adu=0.0, open_beam_percent=50.0))
+    assert (found.valid == (image < 255)).all()
+    assert (found.image[image == 255] == 255).all()
+
+
 @pytest.mark.parametrize(
     "sensor, frames",
     [((("electrons_per_kev", 0.1), ("gain_adu_per_kev", 0.05), ("read_noise_adu", 6.0)), 1), ((), 4)],

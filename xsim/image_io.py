@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import tempfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ __all__ = [
     "write_radiograph",
     "write_tiff",
 ]
+
+BROKEN = (ValueError, LookupError, struct.error, zlib.error)  # what tifffile raises of a file that is cut or altered
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -84,7 +88,7 @@ def read_tiff(path: str | Path) -> tuple[np.ndarray, dict[str, Any]]:
             description = tiff.pages.first.tags.get("ImageDescription")
     except OSError as error:
         raise OutputError(f"{path} not read ({error.strerror or error}) check the path") from error
-    except (tifffile.TiffFileError, ValueError) as error:
+    except (tifffile.TiffFileError, *BROKEN) as error:
         raise OutputError(f"{path} not read ({' '.join(str(error).split())}) give a TIFF file") from error
     if any(page.shape != pages[0].shape for page in pages):
         raise OutputError(f"{path} not read (its pages differ in size) give one image or a stack")

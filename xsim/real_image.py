@@ -123,6 +123,9 @@ class RealImage:
                 f"the image is no brighter than black ({float(black.mean()):.6g} ADU; it has no signal) check "
                 "black_adu, the dark frames or the state"
             )
+        end = sensor.end_adu if run.state == "raw" else OUTPUT_END_ADU
+        end = min(end, float(np.iinfo(stack.dtype).max)) if whole else end
+        ceiling = np.minimum(ceiling, end)
         known = np.asarray((stack < ceiling).all(axis=0))
         level = local_level(mean - black, law[0] / len(stack), law[1] / len(stack), known)
         hardening = Hardening.behind(weights, background.material)
@@ -134,12 +137,11 @@ class RealImage:
                 "than a tenth) check the exposure, or how the open beam's level is told", stacklevel=5,
             )  # fmt: skip
         thickness = np.round(hardening.thickness_mm(share), 4)
-        end = sensor.end_adu if run.state == "raw" else OUTPUT_END_ADU
         return cls(black, level, opened, thickness, hardening, spread, pixels, ceiling, end, mean, law)
 
     def saturated(self, frame: np.ndarray, part: tuple[slice, slice]) -> np.ndarray:
         """Pixels of a part of a frame that hold no more than that they are full, bool."""
-        return np.asarray(frame >= np.minimum(self.saturation_adu[part], self.end_adu))
+        return np.asarray(frame >= self.saturation_adu[part])
 
     def quanta_in(self, window: Window, backend: Backend) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Light of each depth class [keV] and the weight of a quantum [keV], [class, row, column], and thickness.

@@ -37,6 +37,7 @@ def _info(options: argparse.Namespace) -> None:
     if options.plan:
         plan.print_plan(options)
         return
+    plan.check_unused(options)
     corpus = open_corpus(options.out)
     described = corpus.description
     state = "complete" if corpus.complete else f"{len(corpus.commits)} of {described['shards']} shards finished"

@@ -13,6 +13,10 @@ from xsim import CorpusError
 __all__ = ["add_options", "print_plan"]
 
 MEASURED_S = 20.0
+DEFAULTS = {
+    "samples": None, "cores": (1, 1000), "gpus": (1, 64), "gpu_rate": None, "backend": "cpu", "seconds": MEASURED_S,
+    "json": False,
+}  # fmt: skip
 
 
 def add_options(info: argparse.ArgumentParser) -> None:
@@ -20,12 +24,25 @@ def add_options(info: argparse.ArgumentParser) -> None:
     plan = info.add_argument_group("a planned run", "reckoned from shards made here, in a temporary store")
     plan.add_argument("--plan", action="store_true", help="OUT is a corpus file: bytes, files, hours and memory of it")
     plan.add_argument("--samples", type=int, metavar="N", help="plan for so many instead of the file's")
-    plan.add_argument("--cores", type=numbers, default=(1, 1000), metavar="N,..", help="default: 1,1000")
-    plan.add_argument("--gpus", type=numbers, default=(1, 64), metavar="N,..", help="default: 1,64")
+    plan.add_argument("--cores", type=numbers, metavar="N,..", help="default: 1,1000")
+    plan.add_argument("--gpus", type=numbers, metavar="N,..", help="default: 1,64")
     plan.add_argument("--gpu-rate", type=float, metavar="R", help="samples/s of a GPU, as --backend cuda measured it")
-    plan.add_argument("--backend", choices=("cpu", "cuda", "auto"), default="cpu", help="default: %(default)s")
-    plan.add_argument("--seconds", type=float, default=MEASURED_S, help="to measure for (default: %(default)g)")
+    plan.add_argument("--backend", choices=("cpu", "cuda", "auto"), help="default: %(default)s")
+    plan.add_argument("--seconds", type=float, help="to measure for (default: %(default)g)")
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+    info.set_defaults(**DEFAULTS)
+
+
+def check_unused(options: argparse.Namespace) -> None:
+    """Refuse options of a plan without one.
+
+    Raises
+    ------
+    CorpusError
+    """
+    for name, default in DEFAULTS.items():
+        if getattr(options, name) != default:
+            raise CorpusError(f"--{name.replace('_', '-')} goes with --plan (OUT is then a corpus file) leave it out")
 
 
 def numbers(text: str) -> tuple[int, ...]:

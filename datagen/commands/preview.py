@@ -33,9 +33,7 @@ def add(commands: Any) -> None:
     show.add_argument("--count", metavar="N", type=_positive, default=12, help="scenes (default: %(default)s)")
     show.add_argument("--scenes", metavar="A,B,..", type=_scenes, help="these scenes instead, by number")
     show.add_argument("--columns", metavar="N", type=_positive, default=4, help="tiles in a row (default: %(default)s)")
-    show.add_argument(
-        "--tile", metavar="PX", type=_positive, default=256, help="width of a tile (default: %(default)s)"
-    )
+    show.add_argument("--tile", metavar="PX", type=_tile_px, default=256, help="width of a tile (default: %(default)s)")
     show.add_argument("--what", choices=SHOWN, default="noisy", help="image shown (default: %(default)s)")
     show.add_argument("--histograms", metavar="PARAMS.png", type=Path, help="plot what many scenes draw, and was asked")
     show.add_argument("--draws", metavar="N", type=_positive, default=500, help="scenes plotted (default: %(default)s)")
@@ -52,6 +50,12 @@ def _positive(text: str) -> int:
     if not 1 <= number <= 10**6:
         raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to 1000000")
     return number
+
+
+def _tile_px(text: str) -> int:
+    if not 16 <= int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 16 to 4096")
+    return int(text)
 
 
 def _scenes(text: str) -> list[int]:

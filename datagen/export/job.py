@@ -21,6 +21,7 @@ from datagen.export.coco import CocoWriter
 from datagen.export.files import NumpyWriter, TiffWriter, WebDatasetWriter
 from datagen.export.writer import Sample, Writer, stored
 from datagen.lock import locked
+from datagen.place import is_url
 from xsim import CorpusError, OutputError
 
 __all__ = ["WRITERS", "Export", "export_corpus"]
@@ -94,8 +95,7 @@ def export_corpus(
     names = list(images or kind.default_images(view))
     if lacking := set(names) - set(view.images):
         raise CorpusError(f"no {sorted(lacking)[0]!r} images in {out} (it has {', '.join(view.images)})")
-    writer, target = kind(view, names), Path(destination)
-    _check_free(target)
+    writer, target = kind(view, names), _target(destination)
     asked = {
         "export": to, "corpus": view.corpus.name, "corpus_sha256": view.corpus.sha256, "split": split,
         "format": view.format, "images": names, "samples": len(view), "parts": len(view.runs()),
@@ -122,11 +122,16 @@ def _chosen(view: CorpusView, limit: int | None) -> CorpusView:
     return view
 
 
-def _check_free(target: Path) -> None:
+def _target(destination: str | os.PathLike[str]) -> Path:
+    """The folder to make, which is free."""
+    if is_url(destination):
+        raise CorpusError(f"{destination} is no folder (an export is written to a file system) name one")
+    target = Path.cwd() / destination
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise CorpusError(f"{target} is there already (not a folder) choose another place")
     if target.is_dir() and any(target.iterdir()):
         raise CorpusError(f"{target} is not empty (nothing is overwritten) choose another place")
+    return target
 
 
 def _done(draft: Path, asked: dict[str, Any]) -> int:

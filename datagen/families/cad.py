@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 import xsim
-from datagen.families.family import DrawnBody, Length, MaterialName, Number, ViewField, Word, choice, uniform
+from datagen.families.family import DrawnBody, Length, MaterialName, Number, ViewField, Word, choice, one_of, uniform
 from datagen.families.folder import FolderFamily
 from datagen.families.shapes import any_turn_deg, check_view, rounded, turned
 from datagen.stream import Stream
@@ -58,7 +58,7 @@ class Cad(FolderFamily):
     mesh_unit: Word = "mm"
     chord_mm: Length = 0.05
     material: MaterialName = choice("6061 aluminium", "AlSi10Mg", "ABS", "PEEK", "graphite")
-    pose: Word = choice("any", "flat")
+    pose: Annotated[Word, one_of("any", "flat")] = choice("any", "flat")
     shift_share: Number = (uniform(-0.03, 0.03), uniform(-0.03, 0.03))
 
     def most_bodies(self) -> int:

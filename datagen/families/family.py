@@ -35,6 +35,7 @@ __all__ = [
     "leaves",
     "log_uniform",
     "most",
+    "one_of",
     "paragraph",
     "uniform",
 ]
@@ -150,6 +151,18 @@ def words_only(value: Any) -> Any:
         if not isinstance(each, str):
             raise ValueError(f"must be a name (given {shortened(each)})")
     return value
+
+
+def one_of(*words: str) -> AfterValidator:
+    """Of a `Word` that may be one of these alone, so that a slip of the pen is told and not taken for another."""
+
+    def known(value: Any) -> Any:
+        for each in leaves(value):
+            if each not in words:
+                raise ValueError(f"{shortened(each)} is not known (known: {', '.join(words)})")
+        return value
+
+    return AfterValidator(known)
 
 
 def materials_only(value: Any) -> Any:

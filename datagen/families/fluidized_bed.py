@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from datagen.families.family import (
     choice,
     integers,
     most,
+    one_of,
     uniform,
 )
 from datagen.families.shapes import rounded
@@ -36,6 +37,7 @@ POWDERS = {
     "polyethylene": 0.48,
 }
 PLATE_MM = 6.0
+WAKE = 1.4  # radii of a bubble from its middle to the foot of its wake
 TRIES = 400
 
 
@@ -56,8 +58,8 @@ class FluidizedBed(Family):
         *({"name": name, "density_g_cm3": round(0.02 * bulk, 6)} for name, bulk in POWDERS.items()),
     )
 
-    particles: Word = choice("powder", "powder", "beads")
-    powder_material: Word = choice(*POWDERS)
+    particles: Annotated[Word, one_of("powder", "beads")] = choice("powder", "powder", "beads")
+    powder_material: Annotated[Word, one_of(*POWDERS)] = choice(*POWDERS)
     bead_material: MaterialName = choice("glass", "alumina", "polystyrene")
     beads: Count = integers(1500, 3500)
     bead_share: Share = uniform(0.2, 0.3)  # of the volume; a bed far expanded
@@ -113,7 +115,7 @@ def _bubbles(
         share = stream.unit()  # of the way up
         size = values["bubble_share"] * inner * (1 + 1.5 * share) * stream.between(0.8, 1.2)
         y = bottom - share * (bottom - level)
-        if not level + size < y < bottom - size:
+        if not level + size < y < bottom - WAKE * size:
             continue
         # in the middle of the column more often: x and z are means of two draws
         x, z = (0.5 * (stream.between(-1, 1) + stream.between(-1, 1)) * (inner - size) for _ in range(2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from datagen.families.family import (
     integers,
     log_uniform,
     most,
+    one_of,
     uniform,
 )
 from datagen.families.shapes import rounded, turned
@@ -45,7 +46,7 @@ class Foam(Family):
     materials: ClassVar[tuple[str, ...]] = ("air",)
 
     material: MaterialName = choice("polyethylene", "polystyrene", "PMMA", "glass", "6061 aluminium")
-    outline: Word = choice("plate", "round")
+    outline: Annotated[Word, one_of("plate", "round")] = choice("plate", "round")
     width_share: Share = uniform(0.6, 0.9)  # of the view
     height_share: Share = uniform(0.6, 0.9)
     thickness_mm: Length = uniform(10.0, 25.0)

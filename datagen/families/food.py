@@ -6,6 +6,7 @@ import math
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import model_validator
 
 from datagen.families.containers import CARDBOARD, carton, tray
 from datagen.families.family import (
@@ -20,13 +21,15 @@ from datagen.families.family import (
     ViewField,
     Word,
     choice,
+    leaves,
     log_uniform,
     most,
+    one_of,
     uniform,
 )
 from datagen.families.folder import PictureFolder, pictures_in
 from datagen.families.food_volume import BREAD, food_volume, picture_volume
-from datagen.families.foreign_body import FOREIGN_MATERIALS, foreign_body
+from datagen.families.foreign_body import FOREIGN_MATERIALS, FOREIGN_SHAPES, foreign_body
 from datagen.families.grain_packing import LEVELS, Grain, Pile, pour
 from datagen.families.shapes import rounded, turned_about_beam
 from datagen.families.vessel import VESSELS, vessel
@@ -42,6 +45,8 @@ GRAINS: dict[str, tuple[tuple[float, float, float], dict[str, Any]]] = {
     "peas": ((4.2, 4.2, 4.2), {"name": "water", "density_g_cm3": 1.06}),
     "rice": ((5.0, 1.7, 1.7), {"formula": "C6H10O5", "density_g_cm3": 1.45}),
 }
+PRODUCTS = ("meat", "bread", "cheese", "nuts", "beans", "peas", "rice", "jar", "bottle")
+PICTURE = "picture"  # the product where texture_from is given
 MOST_GRAINS = 420
 GRAIN_ROOM = 7.5  # of a poured grain, over the product of its radii
 TRIES = 64
@@ -63,21 +68,32 @@ class Food(Family):
         *(material for _, material in GRAINS.values()), BREAD, CARDBOARD, "muscle", *VESSELS, "air", "water",
     )  # fmt: skip
 
-    product: Word = choice("meat", "bread", "cheese", "nuts", "beans", "peas", "rice", "jar", "bottle")
+    product: Annotated[Word, one_of(*PRODUCTS, PICTURE)] = choice(*PRODUCTS)
     texture_from: PictureFolder = ""
     length_share: Share = uniform(0.6, 0.85)  # of the view
     breadth: Share = uniform(0.6, 0.9)  # width over length
     thickness_mm: Length = uniform(15.0, 35.0)
     texture_mm: Length = uniform(5.0, 12.0)
     fill: Share = uniform(0.5, 0.9)
-    pack: Word = choice("none", "tray", "carton")
+    pack: Annotated[Word, one_of("none", "tray", "carton")] = choice("none", "tray", "carton")
     tray_material: MaterialName = choice("polypropylene", "PET", "polystyrene")
     wall_mm: Length = uniform(0.4, 1.0)
     turn_deg: Angle = uniform(-12.0, 12.0)
     foreign_bodies: Count = choice(0, 1, 1, 2, 3)
     foreign_material: Annotated[MaterialName, EACH] = choice(*FOREIGN_MATERIALS)
-    foreign_shape: Annotated[Word, EACH] = choice("sphere", "wire", "shard")
+    foreign_shape: Annotated[Word, one_of(*FOREIGN_SHAPES), EACH] = choice(*FOREIGN_SHAPES)
     foreign_size_mm: Annotated[Length, EACH] = log_uniform(0.6, 12.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_pictures(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not data.get("texture_from"):
+            if isinstance(data, dict) and PICTURE in leaves(data.get("product")):
+                raise ValueError("product 'picture' needs texture_from, name the folder that the pictures are in")
+            return data
+        if data.get("product", PICTURE) != PICTURE:
+            raise ValueError("both product and texture_from given (the food is the picture's then), keep one")
+        return {**data, "product": PICTURE}
 
     def most_bodies(self) -> int:
         """Grains, a carton of six walls, foreign bodies."""
@@ -91,7 +107,7 @@ class Food(Family):
         PlacementError
             A foreign body found no place in the food.
         """
-        product = "picture" if self.texture_from else values["product"]
+        product = values["product"]
         if product in ("jar", "bottle"):
             found, room = vessel(product, values, stream, view)
             for _ in range(values["foreign_bodies"]):
@@ -117,7 +133,7 @@ class Food(Family):
     def _of_voxels(
         self, product: str, size: tuple[float, float, float], values: dict[str, Any], stream: Stream
     ) -> list[DrawnBody]:
-        if product == "picture":
+        if product == PICTURE:
             files = pictures_in(self.texture_from)
             voxels, keys = picture_volume(files[stream.below(len(files))], size, 0.3)
         else:

@@ -124,15 +124,23 @@ def picture_volume(
     ----------
     file : Path
     size_mm : tuple of float
-        x, y, z; the picture is stretched to x, y.
+        x, y, z; the picture is stretched to x, y. Of more than 8 bits, its greatest value is white and its least black.
     dark_share : float
         Thickness where it is black, over that where it is white.
     """
     slices, rows, columns = (max(4, round(size / EDGE_MM)) for size in reversed(size_mm))
-    with Image.open(file) as picture:
-        grey = np.asarray(picture.convert("L").resize((columns, rows), Image.Resampling.BOX), np.float32) / 255
+    grey = np.asarray(_eight_bits(file).resize((columns, rows), Image.Resampling.BOX), np.float32) / 255
     height = slices * (dark_share + (1 - dark_share) * grey)
     level = slices - 0.5 - np.arange(slices, dtype=np.float32)
     share = np.clip(height[None] - level[:, None, None] + 0.5, 0, 1)
     voxels = np.round(104 * share).astype(np.uint8)
     return voxels, {**VOLUMES["picture"], "volume": voxels, "voxel_mm": EDGE_MM}
+
+
+def _eight_bits(file: Path) -> Image.Image:
+    with Image.open(file) as picture:
+        if picture.mode[0] not in "IF":
+            return picture.convert("L")
+        values = np.asarray(picture, np.float64)
+    low, high = float(values.min()), float(values.max())
+    return Image.fromarray(np.floor((values - low) * (255.0 / max(high - low, 1e-30)) + 0.5).astype(np.uint8))

@@ -9,11 +9,12 @@ from datagen.families.family import DrawnBody
 from datagen.families.shapes import rounded, shard, wire
 from datagen.stream import Stream
 
-__all__ = ["FOREIGN_MATERIALS", "PRIORITY", "foreign_body"]
+__all__ = ["FOREIGN_MATERIALS", "FOREIGN_SHAPES", "PRIORITY", "foreign_body"]
 
 PRIORITY = 100  # above all that a family makes: a foreign body displaces what it lies in
 #: Materials by what they are called on a line: aluminium foil, steel, glass, stone, bone, rubber and plastics.
 FOREIGN_MATERIALS = ("Al", "steel", "316L", "glass", "quartz", "bone", "rubber", "PVC", "nylon", "PTFE")
+FOREIGN_SHAPES = ("sphere", "wire", "shard")
 WIRE_SHARE = 8.0  # length of a wire over its diameter, at the least; twice that at the most
 
 

@@ -85,8 +85,11 @@ def can(frame: Assembly, stream: Stream) -> None:
     radius, length = 33.0, stream.between(90, 120)
     shell, wall = ("Al", 0.15) if stream.unit() < 0.5 else ("steel", 0.25)
     frame.add("can", "cylinder", shell, (0, 0, 0), turn_deg=ALONG_X, radius_mm=radius, height_mm=length)
-    inside = DRINK if shell == "Al" else "water"
-    frame.add("can", "cylinder", inside, (-2, 0, 0), turn_deg=ALONG_X, radius_mm=radius - wall, height_mm=length - 6.0)
+    room: dict[str, Any] = {"radius_mm": radius - wall, "height_mm": length - 2 * wall}
+    frame.add("can", "cylinder", "air", (0, 0, 0), turn_deg=ALONG_X, **room)
+    drink, headspace = DRINK if shell == "Al" else "water", 5.0
+    size: dict[str, Any] = {"radius_mm": radius - wall, "height_mm": length - wall - headspace}
+    frame.add("can", "cylinder", drink, (0.5 * (wall - headspace), 0, 0), turn_deg=ALONG_X, **size)
 
 
 def laptop(frame: Assembly, stream: Stream) -> None:
@@ -254,7 +257,7 @@ def outline_of(points: list[tuple[float, float]]) -> CrossSection:
 #: Kinds by name.
 ITEMS: dict[str, Item] = {
     "bottle": Item((250, 68, 68), bottle, 5),
-    "can": Item((120, 66, 66), can, 2),
+    "can": Item((120, 66, 66), can, 3),
     "laptop": Item((320, 220, 26), laptop, 26),
     "phone": Item((146, 71, 8), phone, 10),
     "book": Item((216, 156, 39), book, 3),

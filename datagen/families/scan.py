@@ -23,10 +23,11 @@ from datagen.families.family import (
     choice,
     log_uniform,
     most,
+    one_of,
     uniform,
 )
 from datagen.families.folder import FolderFamily
-from datagen.families.foreign_body import FOREIGN_MATERIALS, foreign_body
+from datagen.families.foreign_body import FOREIGN_MATERIALS, FOREIGN_SHAPES, foreign_body
 from datagen.families.shapes import check_view, rounded, turned
 from datagen.placement import PlacementError
 from datagen.stream import Stream
@@ -35,7 +36,7 @@ __all__ = ["Scan"]
 
 MOST_PLACES = 50_000  # voxels of a scan that foreign bodies may lie in, evenly chosen
 TRIES = 64
-CLEAR = 0.5  # of the half extent of a foreign body, that must be inside
+CLEAR = 0.5  # of the half extent of a wire or shard, which lies flat, that must be inside; of a sphere all
 NOTHING = "nothing"
 
 
@@ -50,7 +51,7 @@ class Loaded:
     places_mm : float64 [place, 3]
         Some middles of voxels inside, in its frame.
     depths_mm : float64 [place]
-        Distance of each from the nearest voxel outside.
+        Distance of each from the surface, about: that of the nearest middle of a voxel outside, less half a voxel.
     corners_mm : float64 [8, 3]
         Of the box around what is inside.
     """
@@ -82,7 +83,7 @@ class Scan(FolderFamily):
     shift_share: Number = (uniform(-0.03, 0.03), uniform(-0.03, 0.03))
     foreign_bodies: Count = choice(0, 1, 1, 2, 3)
     foreign_material: Annotated[MaterialName, EACH] = choice(*FOREIGN_MATERIALS)
-    foreign_shape: Annotated[Word, EACH] = choice("sphere", "wire", "shard")
+    foreign_shape: Annotated[Word, one_of(*FOREIGN_SHAPES), EACH] = choice(*FOREIGN_SHAPES)
     foreign_size_mm: Annotated[Length, EACH] = log_uniform(0.6, 12.0)
 
     def most_bodies(self) -> int:
@@ -113,7 +114,8 @@ class Scan(FolderFamily):
         if not inside.any():
             raise xsim.VolumeError("no voxel is inside (all are below inside_above) lower it")
         spacing = np.array(volume.voxel_mm)
-        depths = distance_transform_edt(inside, sampling=spacing[::-1])
+        # the scan ends at its box: a body there would stick out of it
+        depths = distance_transform_edt(np.pad(inside, 1), sampling=spacing[::-1])[1:-1, 1:-1, 1:-1]
         held = np.flatnonzero(inside)
         held = held[:: -(-len(held) // MOST_PLACES)]
         places = np.stack(np.unravel_index(held, inside.shape)[::-1], axis=1) + 0.5
@@ -122,7 +124,7 @@ class Scan(FolderFamily):
         low, high = (np.array([end[k] + k for end in ends]) for k in (0, 1))
         low, high = ((end - 0.5 * np.array(volume.size)) * spacing for end in (low, high))
         corners = np.where(np.array(list(np.ndindex(2, 2, 2))), high, low)
-        return Loaded(body, places, np.round(depths.reshape(-1)[held], 6), corners)
+        return Loaded(body, places, np.round(depths.reshape(-1)[held] - 0.5 * spacing.min(), 6), corners)
 
     def _inside(self, voxels: np.ndarray, slope: float, intercept: float) -> np.ndarray:
         labels = self.meaning.get("labels")
@@ -149,7 +151,8 @@ class Scan(FolderFamily):
         found = [DrawnBody("scan", {**scan.body, "position_mm": rounded(origin), "rotation_deg": turn})]
         for _ in range(values["foreign_bodies"]):
             body, reach = foreign_body(values, stream)
-            place = scan.places_mm[_place(scan.depths_mm, CLEAR * reach, stream)]
+            least = reach * (1.0 if body.body.get("shape") == "sphere" else CLEAR)
+            place = scan.places_mm[_place(scan.depths_mm, least, stream)]
             at = np.array(turned(place[None], turn)[0]) + origin
             found.append(DrawnBody(body.kind, {**body.body, "position_mm": rounded(at)}, target=True))
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from datagen.families.family import (
     Angle,
@@ -17,6 +17,7 @@ from datagen.families.family import (
     Word,
     choice,
     integers,
+    one_of,
     uniform,
 )
 from datagen.families.shapes import rounded, turned_about_beam
@@ -54,7 +55,7 @@ class StepChart(Family):
     second_material: MaterialName = choice(*THICKEST_MM)
     third_material: MaterialName = choice(*THICKEST_MM)
     steps: Count = integers(6, 14)
-    progression: Word = choice("linear", "geometric")
+    progression: Annotated[Word, one_of("linear", "geometric")] = choice("linear", "geometric")
     thickest: Share = uniform(0.4, 1.0)  # over what is usual for the material
     chart_share: Share = uniform(0.75, 0.9)  # of the view
     carrier_material: MaterialName = choice("PMMA", "polycarbonate", "PVC")
