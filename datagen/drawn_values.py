@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +16,8 @@ from datagen.table import ParameterTable
 from xsim import CorpusError
 
 __all__ = ["DrawnValues", "draw_values"]
+
+FEWEST = 50  # scenes that a histogram needs
 
 
 @dataclass
@@ -43,7 +47,7 @@ class DrawnValues:
     reason: str = ""
 
 
-def draw_values(corpus: CorpusFile, count: int) -> DrawnValues:
+def draw_values(corpus: CorpusFile, count: int, seconds: float = math.inf) -> DrawnValues:
     """Draw the first scenes of a corpus.
 
     Parameters
@@ -51,10 +55,15 @@ def draw_values(corpus: CorpusFile, count: int) -> DrawnValues:
     corpus : CorpusFile
     count : int
         Scenes, at most; a smaller corpus has fewer.
+    seconds : float
+        After which no more are drawn than there are, once there are fifty.
     """
     result = DrawnValues(asked=_asked(corpus), words=ParameterTable(corpus).words)
     result.values = {name: [] for name in result.asked}
+    begun = time.monotonic()
     for index in range(min(count, corpus.header.scenes)):
+        if result.scenes >= FEWEST and time.monotonic() - begun > seconds:
+            break
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the scenes that are simulated tell theirs

@@ -19,6 +19,8 @@ from xsim import CorpusError, check_folder
 
 __all__ = ["add"]
 
+DRAWS, DRAWS_S = 500, 20.0  # scenes plotted, and seconds that drawing them may take
+
 
 def add(commands: Any) -> None:
     """Add the command to the subparsers."""
@@ -36,7 +38,9 @@ def add(commands: Any) -> None:
     show.add_argument("--tile", metavar="PX", type=_tile_px, default=256, help="width of a tile (default: %(default)s)")
     show.add_argument("--what", choices=SHOWN, default="noisy", help="image shown (default: %(default)s)")
     show.add_argument("--histograms", metavar="PARAMS.png", type=Path, help="plot what many scenes draw, and was asked")
-    show.add_argument("--draws", metavar="N", type=_positive, default=500, help="scenes plotted (default: %(default)s)")
+    show.add_argument(
+        "--draws", metavar="N", type=_positive, help="scenes plotted (default: 500, at most 20 s of them)"
+    )
     show.add_argument(
         "--html", metavar="PAGE.html", type=Path, help="page with the sheet and a table of what was drawn"
     )
@@ -93,8 +97,8 @@ def _preview(options: argparse.Namespace) -> None:
         print(options.html)
 
 
-def _histograms(corpus: CorpusFile, draws: int) -> Any:
-    drawn = draw_values(corpus, draws)
+def _histograms(corpus: CorpusFile, draws: int | None) -> Any:
+    drawn = draw_values(corpus, draws) if draws else draw_values(corpus, DRAWS, DRAWS_S)
     title = f"{corpus.header.name}: {drawn.scenes} scenes drawn"
     if drawn.redrawn or drawn.failed:
         title += f", {drawn.redrawn} draws and {drawn.failed} scenes in vain (the first: {drawn.reason})"
