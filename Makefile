@@ -40,6 +40,8 @@ bench: $(VENV)/.ready .venv-peers/.ready
 	$(BIN)/python benchmarks/detector.py $(SAVE)
 	$(BIN)/python benchmarks/projection.py $(SAVE)
 	$(BIN)/python benchmarks/cost.py $(SAVE)
+	$(BIN)/python benchmarks/corpus.py $(SAVE)
+	$(BIN)/python benchmarks/reading.py $(SAVE)
 	$(if $(SAVE),$(BIN)/python benchmarks/plots.py && $(BIN)/python benchmarks/tables.py --write)
 
 bench-gpu: $(VENV)/.ready .venv-peers/.ready
@@ -47,6 +49,7 @@ bench-gpu: $(VENV)/.ready .venv-peers/.ready
 	$(BIN)/python benchmarks/detector.py --backend cuda $(SAVE)
 	$(BIN)/python benchmarks/projection.py --backend cuda $(SAVE)
 	$(BIN)/python benchmarks/cost.py --backend cuda $(SAVE)
+	$(BIN)/python benchmarks/corpus.py --backend cuda $(SAVE)
 	$(if $(SAVE),$(BIN)/python benchmarks/plots.py && $(BIN)/python benchmarks/tables.py --write)
 
 # Peers need of the system, by Debian's names: libegl1 libgl1 libgl1-mesa-dri libgles2 libopengl0 libxcb-res0 libxcb-ewmh2

@@ -21,9 +21,8 @@ STAGES = {
     "light spread": ("xsim.radiograph.spread_light", "xsim.scintillator.spread_light"),
     "quanta drawn": ("xsim.scintillator.draw_light",),
     "read-out": ("xsim.radiograph.record",),
-    "tables, checks": ("datagen.sample._describe",),
-    "compressed and written": ("datagen.shard._write_arrays",),
-    "committed": ("datagen.shard.write_commit",),
+    "tables, checks": ("datagen.sample._describe", "datagen.images.check_image"),
+    "compressed, hashed, written": ("datagen.shard.write_commit",),
     "else": (),
 }
 

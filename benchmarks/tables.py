@@ -175,6 +175,27 @@ def cost(result: dict[str, Any]) -> list[str]:
     return rows_of(head, cells) + lines
 
 
+def corpus(result: dict[str, Any]) -> list[str]:
+    rates = {name.replace("1 workers", "one worker").replace("1 processes", "one process"): rate
+             for name, rate in result["samples_s"].items()}  # fmt: skip
+    rates["2 workers, all bins"] = result["all_bins_samples_s"]
+    if "device_samples_s" in result:
+        rates["left in the device's memory, no store"] = result["device_samples_s"]
+    made = rows_of(["made by", "samples/s"], ([name, number(rate)] for name, rate in rates.items()))
+    total = sum(result["stages_ms"].values())
+    cells = ([stage, number(spent), f"{100 * spent / total:.0f}"] for stage, spent in result["stages_ms"].items())
+    parts = rows_of(["stage, of one worker", "ms a sample", "%"], cells)
+    ratio = f"Two workers over the best of gVirtualXRay: {number(result['ratio'])}x. " if result["ratio"] else ""
+    beyond = ", ".join(f"{workers}: {number(rate)}" for workers, rate in result["queue"].items())
+    size = f"{result['bytes_a_sample'] / 1e3:.0f} kB a sample in the store."
+    return [*made, "", *parts, "", f"{ratio}{size} Samples/s of more workers by the simulated queue: {beyond}."]
+
+
+def reading(result: dict[str, Any]) -> list[str]:
+    cells = ([name, number(found["wall"]), number(found["cpu"])] for name, found in result["crops_s"].items())
+    return rows_of(["way", "crops/s, wall", "crops/s, processor"], cells)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "stages": lambda: by_machine("first_image", stages),
     "detector": lambda: by_machine("detector", detector),
@@ -182,6 +203,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "voxels": lambda: by_machine("projection", lambda result: times(result, voxels=True)),
     "errors": lambda: by_machine("projection", errors),
     "cost": lambda: by_machine("cost", cost, plot=True),
+    "corpus": lambda: by_machine("corpus", corpus),
+    "reading": lambda: by_machine("reading", reading),
 }
 
 
