@@ -183,7 +183,8 @@ def _fillet(frame: Assembly, stream: Stream, values: dict[str, Any], metal: Any,
     """A plate that stands on another, with a fillet in one corner, seen along the bisector."""
     thick = values["plate_mm"]
     leg = max(0.8 * thick, 4.0)
-    fillet = _bead(values, stream, (0.0, leg), lambda u: leg * (1.02 - u) * (u < 1))
+    # its edge wanders within the upright plate: no air between the two
+    fillet = _bead(values, stream, (-0.06 * leg, leg), lambda u: leg * (1.02 - u) * (u < 1))
     frame.add("plate", "box", metal, (0, 30.0, -0.5 * thick), size_mm=[length, 140.0, thick])
     frame.add("plate", "box", metal, (0, -0.5 * thick, 45.0), size_mm=[length, thick, 90.0])
     frame.add_surface("weld", bead_surface(fillet, length, stream, 0.3), metal, (0, 0, 0))
