@@ -1,6 +1,7 @@
 """Scene families of parts: valid scenes, flaws inside their hosts, targets named and labelled in the image."""
 
 import warnings
+from collections import Counter
 from functools import cache
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import xsim
 from datagen.corpus_file import load_corpus
 from datagen.families import FAMILIES
+from datagen.families.family import ViewField
 from datagen.scenes import draw_scene
+from datagen.stream import Stream
 
 SCENES = 20
 PARTS = ("casting", "circuit_board", "weldment", "battery", "baggage")
@@ -133,6 +136,28 @@ def test_flaws_of_castings_lie_in_the_metal():
         for index in range(1, len(drawn.scene.body)):
             points = host.to_body(shell_points(drawn.scene, index))
             assert np.abs(winding(surface.vertices, surface.faces, points) - 1).max() < 1e-6
+
+
+def test_balls_have_as_many_faults_as_asked():
+    board = FAMILIES["circuit_board"].model_validate(
+        {"package": "bga", "ball_pitch_mm": 1.0, "missing_balls": 3, "oversized_balls": 3, "bridges": 3}
+    )
+    for seed in range(8):
+        stream, view = Stream(seed), ViewField(6.0, 6.0, 50.0, 500.0)
+        found = board.bodies(board.draw_values(stream, "family", {}), stream, view)
+        kinds = Counter(each.kind for each in found)
+        assert [kinds[kind] for kind in ("missing ball", "oversized ball", "bridge")] == [3, 3, 3]
+        missing = [np.array(each.body["position_mm"]) for each in found if each.kind == "missing ball"]
+        bridges = [np.array(each.body["position_mm"]) for each in found if each.kind == "bridge"]
+        assert min(np.linalg.norm(a - b) for a in missing for b in bridges) > 0.6, "half a pitch: it ends in the air"
+
+
+@pytest.mark.parametrize(("metal", "kind"), [("steel", "slag"), ("AlMg4.5", "oxide"), ("Ti-6Al-4V", "oxide")])
+def test_welds_under_gas_have_no_slag(metal, kind):
+    weld = FAMILIES["weldment"].model_validate({"metal": metal, "slag_lines": 2, "joint": "butt"})
+    stream, view = Stream(4), ViewField(80.0, 80.0, 500.0, 700.0)
+    kinds = Counter(each.kind for each in weld.bodies(weld.draw_values(stream, "family", {}), stream, view))
+    assert kinds[kind] == 2 and kinds["slag"] + kinds["oxide"] == 2
 
 
 def test_voids_of_balls_lie_in_balls():

@@ -19,7 +19,11 @@ from xsim.scene_file import load_scene, scene_from_dict
 
 __all__ = ["add_insert_command"]
 
-KINDS = ("sphere", "cylinder", "wire", "box", "shard")
+SIZES = {
+    "sphere": {"diameter_mm"}, "cylinder": {"diameter_mm", "length_mm"}, "wire": {"diameter_mm", "length_mm"},
+    "box": {"size_mm"}, "shard": {"size_mm"},
+}  # fmt: skip
+KINDS = tuple(SIZES)
 MESHES = (".stl", ".obj", ".ply", ".3mf", ".off", ".glb")
 EXAMPLE = """\
 The station is a scene file, or a camera with its tube and distances, or what the image's own file tells (xsim's do).
@@ -124,7 +128,14 @@ def background_of(options: argparse.Namespace) -> Background:
 def bodies_of(options: argparse.Namespace) -> list[dict[str, Any]]:
     """[[body]] tables of the options or of a file."""
     if options.bodies is not None:
-        if options.body or options.at or options.count:
+        if (
+            options.body
+            or options.at
+            or options.count
+            or options.material
+            or told_sizes(options)
+            or options.rotation_deg
+        ):
             raise SceneError("both --bodies and a body by options given (the file has places too) keep one")
         return bodies_in(options.bodies)
     if options.body is None or options.material is None:
@@ -169,6 +180,10 @@ def place(text: str) -> list[float]:
 
 def body_table(options: argparse.Namespace) -> dict[str, Any]:
     """The [[body]] table of a kind with its sizes."""
+    known = options.body in SIZES or Path(options.body).suffix.lower() in MESHES
+    own = SIZES.get(options.body, {"mesh_unit"})
+    if known and (strange := [name for name in told_sizes(options) if name not in own]):
+        raise SceneError(f"--{strange[0].replace('_', '-')} given for a {options.body} (it has none) leave it out")
     kind, table = options.body, {"material": options.material, "depth_mm": options.depth_mm, "class": options.body}
     turn: Any = None
     if kind == "sphere":
@@ -187,6 +202,11 @@ def body_table(options: argparse.Namespace) -> dict[str, Any]:
         raise SceneError(f"--body {kind!r} is no shape ({', '.join(KINDS)}, or a mesh file) use one; others: --bodies")
     told = turn_of(options.rotation_deg) if options.rotation_deg else turn
     return table if told is None else {**table, "rotation_deg": told}
+
+
+def told_sizes(options: argparse.Namespace) -> list[str]:
+    """Names of the sizes that were given."""
+    return [name for name in ("diameter_mm", "length_mm", "size_mm", "mesh_unit") if getattr(options, name) is not None]
 
 
 def wanted(options: argparse.Namespace, name: str) -> Any:
@@ -212,6 +232,9 @@ def station_of(options: argparse.Namespace, file: Path) -> Scene:
     """The station that an image was taken at: of a scene file, of options, or of the image's own metadata."""
     if options.scene and options.detector:
         raise SceneError("both --scene and --detector given (an image has one station) keep one")
+    for name in ("voltage_kv", "filter", "sod_mm", "sdd_mm"):
+        if getattr(options, name) and not options.detector:
+            raise SceneError(f"--{name.replace('_', '-')} goes with --detector (a scene has its own) leave it out")
     changes = {k: v for k, v in (("state", options.state), ("frames", options.frames)) if v is not None}
     if options.detector:
         return station_of_camera(options, file, changes)

@@ -81,7 +81,8 @@ def add_ball_grid(
         at = round(x + dx, 6), round(y + dy, 6)
         board.copper[side].pad(*at, pads)
         _add_ball(board, stream, grid, at, state, faults)
-    _add_bridges(board, stream, grid, (x, y), list(states), int(faults["bridges"]))
+    there = [place for place, state in states.items() if state != "missing"]
+    _add_bridges(board, stream, grid, (x, y), there, int(faults["bridges"]))
 
 
 def _fingers(stream: Stream, x: float, y: float, die: float, size: float, top: float) -> list[np.ndarray]:
@@ -104,7 +105,9 @@ def _states(stream: Stream, grid: BallGrid, faults: dict[str, Any]) -> dict[tupl
     states = {place: "void" if stream.unit() < faults["void_share"] else "" for place in places}
     for state in ("missing", "oversized"):
         for _ in range(int(faults[state])):
-            states[places[stream.below(len(places))]] = state
+            free = [place for place in places if states[place] not in ("missing", "oversized")]
+            if free:
+                states[free[stream.below(len(free))]] = state
     return states
 
 
@@ -145,14 +148,13 @@ def _add_void(
 def _add_bridges(
     board: Board, stream: Stream, grid: BallGrid, at: tuple[float, float], places: list[tuple[int, int]], count: int
 ) -> None:
-    """Solder between two neighbours."""
+    """Solder between two neighbours, a pair of balls each."""
     there = set(places)
+    ways = [(place, (place[0] + down, place[1] + 1 - down)) for place in places for down in (0, 1)]
+    pairs = [pair for pair in ways if pair[1] in there]
     middle = board.height(-1, 0.5 * grid.gap_mm)
-    for _ in range(count):
-        row, column = places[stream.below(len(places))]
-        other = (row, column + 1) if stream.unit() < 0.5 else (row + 1, column)
-        if other not in there:
-            continue
+    for _ in range(min(count, len(pairs))):
+        (row, column), other = pairs.pop(stream.below(len(pairs)))
         (x0, y0), (x1, y1) = grid.at((row, column)), grid.at(other)
         long, short = 0.5 * grid.pitch_mm, grid.radius_mm * stream.between(0.4, 0.75)
         radii = [long, short, 0.4 * grid.gap_mm] if other[0] == row else [short, long, 0.4 * grid.gap_mm]

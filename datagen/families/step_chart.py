@@ -44,8 +44,8 @@ class StepChart(Family):
         A test card on a plastic carrier: step wedges of one to three materials, steps in equal lengths or equal ratios,
         above gauges: seven wires in a row (ISO 19232-1), pairs of wires down to 0.05 mm (ISO 19232-5), plates with
         holes of one, two and four times their thickness (narrower where there is no room), and bars of lead foil
-        from 0.5 to 5 line pairs a millimetre. Signals are known at every step, and resolution
-        down to where nothing is resolved.
+        from 0.5 to 5 line pairs a millimetre. Signals are known at every step, and resolution down to where nothing
+        is resolved.
         """
     kinds: ClassVar[tuple[str, ...]] = ("carrier", "wedge", "wire", "wire pair", "plate", "hole", "line pairs")
     materials: ClassVar[tuple[Any, ...]] = ("W", "Pt", "Pb", "air")

@@ -38,8 +38,10 @@ def _fitted(
     raise PlacementError(f"no room for a {kind} in the weld, use a smaller one")
 
 
-def slag_line(host: Host, stream: Stream, length_mm: float, width_mm: float) -> DrawnBody:
-    """Slag along the weld: a string of uneven width that tapers off."""
+def slag_line(
+    host: Host, stream: Stream, length_mm: float, width_mm: float, kind: str = "slag", material: Any = SLAG
+) -> DrawnBody:
+    """Slag or oxide along the weld: a string of uneven width that tapers off."""
 
     def make(scale: float, _: np.ndarray) -> trimesh.Trimesh:
         long = length_mm * scale
@@ -49,7 +51,7 @@ def slag_line(host: Host, stream: Stream, length_mm: float, width_mm: float) -> 
         aside = np.interp(x, np.linspace(-0.5, 0.5, 6), (stream.units(6) - 0.5) * width_mm)
         return sweep(np.column_stack([x * long, aside, np.zeros(steps)]), np.maximum(wide, 0.03), 8)
 
-    return _fitted(host, stream, "slag", make, SLAG)
+    return _fitted(host, stream, kind, make, material)
 
 
 def wormhole(host: Host, stream: Stream, length_mm: float, width_mm: float) -> DrawnBody:

@@ -37,6 +37,11 @@ METALS: dict[str, tuple[Any, Any]] = {
     "AlMg4.5": ({"name": "AlMg4.5", "mixture": {"Al": 95, "Mg": 4.5, "Mn": 0.5}, "density_g_cm3": 2.66}, "Al"),
     "Ti-6Al-4V": ("Ti-6Al-4V", "Ti"),
 }
+#: What lies in lines in metals that are welded under gas, without slag: their oxide (ISO 6520-1, 303).
+OXIDES: dict[str, tuple[str, Any]] = {
+    "AlMg4.5": ("oxide", "alumina"),
+    "Ti-6Al-4V": ("oxide", {"name": "titania", "formula": "TiO2", "density_g_cm3": 4.23}),
+}
 #: Diameters of the wires W1 to W19 of ISO 19232-1 (as EN 462-1): the R10 series from 3.2 mm down.
 WIRES_MM = (
     3.2, 2.5, 2.0, 1.6, 1.25, 1.0, 0.8, 0.63, 0.5, 0.4, 0.32, 0.25, 0.2, 0.16, 0.125, 0.1, 0.08, 0.063, 0.05,
@@ -63,16 +68,18 @@ class Weldment(Family):
     about: ClassVar[str] = """
         Welds of steel, stainless steel, aluminium and titanium plates: butt welds with cap and root, lap and fillet
         welds, beads with ripples and uneven edges, across the whole view. Flaws as ISO 6520-1 names them, inside the
-        metal: pores and clusters of them, wormholes, slag lines, lack of fusion in the plane of the bevel, lack of
-        penetration, cracks along and across, tungsten; undercut lies open at the edge of the bead. Spatter beside it,
-        lead markers, and the seven wires of ISO 19232-1 that suit the thickness, across the weld.
+        metal: pores and clusters of them, wormholes, lines of slag (of oxide in aluminium and titanium), lack of fusion
+        in the plane of the bevel, lack of penetration, cracks along and across, tungsten; undercut lies open at the
+        edge of the bead. Spatter beside it, lead markers, and the seven wires of ISO 19232-1 that suit the thickness,
+        across the weld.
         """
     kinds: ClassVar[tuple[str, ...]] = (
         "plate", "weld", "spatter", "IQI envelope", "IQI wire", "lead marker", "pore", "porosity", "wormhole", "slag",
-        "lack of fusion", "lack of penetration", "crack", "tungsten", "undercut",
+        "oxide", "lack of fusion", "lack of penetration", "crack", "tungsten", "undercut",
     )  # fmt: skip
     materials: ClassVar[tuple[Any, ...]] = (
-        "air", "Pb", "W", "polyethylene", SLAG, *(each for pair in METALS.values() for each in pair),
+        "air", "Pb", "W", "polyethylene", SLAG, *(each for _, each in OXIDES.values()),
+        *(each for pair in METALS.values() for each in pair),
     )  # fmt: skip
 
     joint: Word = Choice(choice=JOINTS, weights=(4, 1, 1))
@@ -176,7 +183,8 @@ def _fillet(frame: Assembly, stream: Stream, values: dict[str, Any], metal: Any,
     """A plate that stands on another, with a fillet in one corner, seen along the bisector."""
     thick = values["plate_mm"]
     leg = max(0.8 * thick, 4.0)
-    fillet = _bead(values, stream, (0.0, leg), lambda u: leg * (1.02 - u) * (u < 1))
+    # its edge wanders within the upright plate: no air between the two
+    fillet = _bead(values, stream, (-0.06 * leg, leg), lambda u: leg * (1.02 - u) * (u < 1))
     frame.add("plate", "box", metal, (0, 30.0, -0.5 * thick), size_mm=[length, 140.0, thick])
     frame.add("plate", "box", metal, (0, -0.5 * thick, 45.0), size_mm=[length, thick, 90.0])
     frame.add_surface("weld", bead_surface(fillet, length, stream, 0.3), metal, (0, 0, 0))
@@ -244,7 +252,9 @@ def _flaws(values: dict[str, Any], stream: Stream, joint: Joint, host: Host, vie
         long, across = stream.between(0.06, 0.25) * size, stream.unit() < 0.4
         found.append(seam_crack(host, stream, long, stream.between(0.08, 0.3), across))
     for _ in range(values["slag_lines"]):
-        found.append(slag_line(host, stream, stream.between(0.06, 0.25) * size, stream.between(0.4, 1.2)))
+        kind, material = OXIDES.get(values["metal"], ("slag", SLAG))
+        long, wide = stream.between(0.06, 0.25) * size, stream.between(0.4, 1.2)
+        found.append(slag_line(host, stream, long, wide, kind, material))
     for _ in range(values["wormholes"]):
         found.append(wormhole(host, stream, stream.between(2, 5), stream.between(0.6, 1.4)))
     for _ in range(values["tungsten"]):
