@@ -91,7 +91,7 @@ def merge(out: Where, sources: Sequence[Where], mix: bool = False, progress: boo
                 sorted(held.items()), unit="shard", desc="merge", disable=not progress, mininterval=every
             ):
                 others = [each for each in holders if each is not place]
-                if len(others) < len(holders) and _whole(place, number):
+                if len(others) < len(holders) and _whole(place, number, contents=bool(others)):
                     done.kept += 1
                 elif others:
                     _copy(place, number, others, told)
@@ -191,9 +191,10 @@ def _record(place: Place, number: int) -> dict[str, Any] | None:
         return None
 
 
-def _whole(place: Place, number: int) -> bool:
+def _whole(place: Place, number: int, contents: bool) -> bool:
+    """Whether a shard is undamaged: by its contents where another store may have a better copy."""
     record = _record(place, number)
-    return record is not None and damage(place, record) is None
+    return record is not None and damage(place, record, contents) is None
 
 
 def _copy(place: Place, number: int, holders: Sequence[Place], told: dict[str, str]) -> None:
