@@ -14,7 +14,7 @@ from datagen.corpus_file import CorpusFile
 from datagen.croissant import croissant
 from datagen.layout import Layout
 from datagen.place import Place, Where, open_place
-from datagen.root import ROOT, read_root, within_reach
+from datagen.root import ROOT, DamagedError, read_root, within_reach
 from xsim import OutputError
 
 __all__ = ["CROISSANT", "README", "update_cards", "write_cards"]
@@ -47,12 +47,12 @@ def write_cards(corpus: CorpusFile, out: Where) -> None:
 
 
 def update_cards(out: Where) -> None:
-    """Tell in the README what a store holds whose every shard is committed; where there is one.
+    """Tell in the README what a store holds whose every shard is committed and undamaged; where there is one.
 
     Raises
     ------
     CorpusError
-        A commit record is damaged, or the store is out of reach.
+        The store is out of reach.
     OutputError
         It cannot be written.
     """
@@ -61,7 +61,10 @@ def update_cards(out: Where) -> None:
         known = place.read(README) if place.exists(README) else None
     if known is None or len(commit_numbers(place)) < read_root(place)["shards"]:
         return
-    totals = Totals.of(read_commits(place))
+    try:
+        totals = Totals.of(read_commits(place))
+    except DamagedError:
+        return  # the shard of another task, whose job mends it
     if totals.shards == read_root(place)["shards"]:
         try:
             text = finished(known.decode(), totals)
