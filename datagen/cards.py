@@ -14,7 +14,7 @@ from datagen.corpus_file import CorpusFile
 from datagen.croissant import croissant
 from datagen.layout import Layout
 from datagen.place import Place, Where, open_place
-from datagen.root import ROOT, read_root
+from datagen.root import ROOT, DamagedError, read_root, within_reach
 from xsim import OutputError
 
 __all__ = ["CROISSANT", "README", "update_cards", "write_cards"]
@@ -27,6 +27,8 @@ def write_cards(corpus: CorpusFile, out: Where) -> None:
 
     Raises
     ------
+    CorpusError
+        The store is out of reach.
     OutputError
         One cannot be written.
     """
@@ -35,29 +37,35 @@ def write_cards(corpus: CorpusFile, out: Where) -> None:
     if provenance is None:
         return  # a store of an earlier version, which tells less than they would say
     versions = provenance["versions"]
-    told = croissant(corpus, Layout(corpus), place.sha256(ROOT), versions["xsim"])
+    with within_reach(place):
+        lacking = [name for name in (README, CROISSANT) if not place.exists(name)]
+        digest = place.sha256(ROOT)
+    told = croissant(corpus, Layout(corpus), digest, versions["xsim"])
     contents = {README: readme(corpus, versions), CROISSANT: json.dumps(told, indent=1, ensure_ascii=False) + "\n"}
-    for name, text in contents.items():
-        if not place.exists(name):
-            _write(place, name, text)
+    for name in lacking:
+        _write(place, name, contents[name])
 
 
 def update_cards(out: Where) -> None:
-    """Tell in the README what a store holds whose every shard is committed; where there is one.
+    """Tell in the README what a store holds whose every shard is committed and undamaged; where there is one.
 
     Raises
     ------
     CorpusError
-        A commit record is damaged.
+        The store is out of reach.
     OutputError
         It cannot be written.
     """
     place = open_place(out)
-    if not place.exists(README) or len(commit_numbers(place)) < read_root(place)["shards"]:
+    with within_reach(place):
+        known = place.read(README) if place.exists(README) else None
+    if known is None or len(commit_numbers(place)) < read_root(place)["shards"]:
         return
-    totals = Totals.of(read_commits(place))
+    try:
+        totals = Totals.of(read_commits(place))
+    except DamagedError:
+        return  # the shard of another task, whose job mends it
     if totals.shards == read_root(place)["shards"]:
-        known = place.read(README)
         try:
             text = finished(known.decode(), totals)
         except UnicodeDecodeError:

@@ -60,6 +60,11 @@ class CropOrder:
     sizes : int64 [shard]
         Samples in each.
     crops_per_sample, batch, buffer, seed : int
+
+    Raises
+    ------
+    CorpusError
+        A number below one.
     """
 
     sizes: np.ndarray
@@ -67,6 +72,11 @@ class CropOrder:
     batch: int
     buffer: int
     seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("crops_per_sample", "batch", "buffer"):
+            if (given := getattr(self, name)) < 1:
+                raise CorpusError(f"{name} must be at least 1 (given {given})")
 
     @cached_property
     def samples(self) -> int:

@@ -14,7 +14,7 @@ from datagen.commit import SEAL as RECORD_SEAL
 from datagen.commit import commit_key, commit_numbers, damage, read_commit
 from datagen.lock import locked
 from datagen.place import FolderPlace, Place, Where, open_place
-from datagen.root import COPIES, MARK, ROOT, SEAL, DamagedError, read_checked, read_root, state_of
+from datagen.root import COPIES, MARK, ROOT, SEAL, DamagedError, read_checked, read_root, state_of, within_reach
 from datagen.seal import digest_of, read_group, render, seal
 from datagen.store import render_copies, write_descriptions
 from datagen.worklist import DECISIVE
@@ -91,7 +91,7 @@ def merge(out: Where, sources: Sequence[Where], mix: bool = False, progress: boo
                 sorted(held.items()), unit="shard", desc="merge", disable=not progress, mininterval=every
             ):
                 others = [each for each in holders if each is not place]
-                if len(others) < len(holders) and _whole(place, number):
+                if len(others) < len(holders) and _whole(place, number, contents=bool(others)):
                     done.kept += 1
                 elif others:
                     _copy(place, number, others, told)
@@ -131,7 +131,8 @@ def _descriptions(place: Place) -> dict[str, bytes]:
     if told is None:
         raise CorpusError(f"{place} was made by an earlier version (its description has no hashes) generate it anew")
     found = {key: read_checked(place, key, digest) for key, digest in told.items()}
-    found[ROOT] = place.read(ROOT)
+    with within_reach(place):
+        found[ROOT] = place.read(ROOT)
     copies = render_copies(found)
     read_checked(place, COPIES, digest_of(copies))
     return {**found, COPIES: copies, ROOT: found[ROOT]}
@@ -190,9 +191,10 @@ def _record(place: Place, number: int) -> dict[str, Any] | None:
         return None
 
 
-def _whole(place: Place, number: int) -> bool:
+def _whole(place: Place, number: int, contents: bool) -> bool:
+    """Whether a shard is undamaged: by its contents where another store may have a better copy."""
     record = _record(place, number)
-    return record is not None and damage(place, record) is None
+    return record is not None and damage(place, record, contents) is None
 
 
 def _copy(place: Place, number: int, holders: Sequence[Place], told: dict[str, str]) -> None:

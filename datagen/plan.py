@@ -22,7 +22,7 @@ from datagen.shard import write_shard
 from datagen.store import create_store
 from xsim import CorpusError
 
-__all__ = ["Machines", "Plan", "Rates", "measure_rates", "plan_corpus"]
+__all__ = ["Machines", "Plan", "Rates", "measure_rates", "plan_corpus", "with_scenes"]
 
 SHARDS = 64  # that a measurement makes of each format at the most
 RECORD_FILES = 1  # a commit record beside the files that it lists

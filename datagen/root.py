@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import zarr
@@ -34,6 +36,7 @@ __all__ = [
     "read_root",
     "root_intact",
     "state_of",
+    "within_reach",
 ]
 
 MARK = "datagen_corpus"
@@ -123,6 +126,15 @@ def out_of_reach(place: Place, error: OSError) -> CorpusError:
     return CorpusError(f"cannot read {place} ({error.strerror or error}) check that it is within reach")
 
 
+@contextmanager
+def within_reach(place: Place) -> Iterator[None]:
+    """A place that cannot be asked is a CorpusError."""
+    try:
+        yield
+    except OSError as error:
+        raise out_of_reach(place, error) from None
+
+
 def read_root(out: Where) -> dict[str, Any]:
     """Description of the corpus at ``out``.
 
@@ -153,10 +165,11 @@ def read_descriptions(out: Where, format_name: str) -> dict[str, bytes]:
     """
     place = open_place(out)
     told = read_root(place).get("descriptions")
-    if told is None:
-        names = [f"{format_name}/{name}/{ROOT}" for name in place.children(format_name)]
-        return {key: place.read(key) for key in names if place.exists(key)}
-    found = {ROOT: place.read(ROOT), COPIES: place.read(COPIES) if place.exists(COPIES) else b""}
+    with within_reach(place):
+        if told is None:
+            names = [f"{format_name}/{name}/{ROOT}" for name in place.children(format_name)]
+            return {key: place.read(key) for key in names if place.exists(key)}
+        found = {ROOT: place.read(ROOT), COPIES: place.read(COPIES) if place.exists(COPIES) else b""}
     if not root_intact(found[ROOT]) or read_copies(found[COPIES]) is None:
         raise damaged_description(place, f"{COPIES} is not as it was written")
     for key, digest in told.items():

@@ -14,7 +14,7 @@ from datagen.corpus_file import CorpusFile
 from datagen.layout import Layout
 from datagen.lock import Task
 from datagen.place import FolderPlace, Place
-from datagen.root import DamagedError, image_shape, state_of
+from datagen.root import DamagedError, image_shape, state_of, within_reach
 from datagen.summary import Summary
 from xsim import CorpusError
 
@@ -159,7 +159,9 @@ def committed_shards(out: Place) -> Iterator[int]:
     """Numbers of the shards that have a record, without reading it."""
     for number in commit_numbers(out):
         # a folder outlives its record; an object store has no folders
-        if not isinstance(out, FolderPlace) or out.exists(commit_key(number)):
+        with within_reach(out):
+            there = not isinstance(out, FolderPlace) or out.exists(commit_key(number))
+        if there:
             yield number
 
 

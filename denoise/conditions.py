@@ -44,9 +44,11 @@ def check_corpus(corpus: datagen.Corpus, views: list[datagen.CorpusView], crop: 
     Raises
     ------
     CorpusError
-        Images smaller than a crop, or without a noise model.
+        Images smaller than a crop, without clean ones, or without a noise model.
     """
     for view in views:
+        if "clean" not in view.images:
+            raise CorpusError(f"{corpus.path} has no clean images (real ones?) there is nothing to train towards")
         if min(view.shape) < crop:
             rows, columns = view.shape
             raise CorpusError(f"{corpus.path}: images of {rows} x {columns} are smaller than a crop ({crop}) lower it")

@@ -5,6 +5,7 @@ import json
 import pytest
 from test_datagen_contents import PAIR, TWICE, saved
 from test_datagen_store import hashes
+from tiny_corpus import tiny_corpus
 
 import datagen
 import xsim
@@ -147,3 +148,13 @@ def test_a_card_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
     monkeypatch.undo()
     datagen.generate(corpus, tmp_path / "out.zarr", progress=False)
     assert (tmp_path / "out.zarr" / "README.md").exists()
+
+
+def test_a_damaged_record_of_another_task_fails_no_job(tmp_path):
+    corpus, out = tiny_corpus(tmp_path, scenes=4), tmp_path / "out.zarr"
+    datagen.generate(corpus, out, progress=False)
+    record = out / "commits/000000/zarr.json"
+    record.write_bytes(record.read_bytes()[:-9])
+    assert datagen.generate(corpus, out, progress=False, task=(1, 2)).kept == 1
+    assert datagen.generate(corpus, out, progress=False, task=(0, 2)).mended == 1
+    assert "complete: " in (out / "README.md").read_text()

@@ -364,3 +364,26 @@ def test_a_distributed_training_ends(out, tmp_path):
     for epoch in "01":
         seen = [{int(index) for line in each if line[0] == epoch for index in line.split()[1:]} for each in told]
         assert not seen[0] & seen[1]
+
+
+def test_a_format_of_which_nothing_is_finished_is_left_out(out, tmp_path):
+    """Shards of the first format come first: a store that is being made lacks the last ones."""
+    partial = shutil.copytree(out, tmp_path / "partial.zarr")
+    for record in datagen.open_corpus(out).commits:
+        if record["format"] != "wide":
+            shutil.rmtree(partial / "commits" / f"{record['shard']:06d}")
+    assert {batch["noisy"].shape[-2:] for batch in stream(partial, crop=(24, 512))} == {(24, 512)}
+
+
+@pytest.mark.parametrize("wrong", [{"batch": 0}, {"batch": -3}, {"buffer": 0}, {"crops_per_sample": 0}])
+def test_numbers_below_one_are_refused(out, wrong):
+    with pytest.raises(xsim.CorpusError, match=f"{next(iter(wrong))} must be at least 1"):
+        stream(out, **wrong)
+
+
+def test_words_are_given_by_their_places(out):
+    shared = {"split": None, "scalars": ("split", "voltage_kv")}
+    places = {item["index"]: item["split"].item() for item in CorpusDataset(out, format="wide", **shared)}
+    for item in stream(out, batch=None, format="wide", **shared):
+        assert item["split"].item() == places[item["index"]]
+    assert set(places.values()) <= {0.0, 1.0, 2.0} and len(set(places.values())) > 1

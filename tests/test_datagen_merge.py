@@ -130,3 +130,14 @@ def test_help_has_an_example(capsys, command):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
     assert ended.value.code == 0 and f"example: datagen {command}" in capsys.readouterr().out
+
+
+def test_a_damaged_copy_in_the_store_gives_way_too(pieces):
+    """Its bytes are flipped, its size is right: only its contents tell, and the pieces may be removed after this."""
+    _, out, first, second = pieces
+    victim = first / FORMAT / "clean/c/1/0/0"
+    harmed = bytearray(victim.read_bytes())
+    harmed[100] ^= 4
+    victim.write_bytes(harmed)
+    done = merge(first, [second], progress=False)
+    assert (done.copied, done.kept) == (2, 1) and hashes(first) == hashes(out)

@@ -11,6 +11,7 @@ import xsim
 pytest.importorskip("torch")
 
 from denoise.baselines import tuned_gaussian, tuned_median
+from denoise.conditions import check_corpus
 from denoise.detection import (
     Region,
     detection_rate,
@@ -215,3 +216,7 @@ def test_a_corpus_that_figures_cannot_be_made_of_is_one_line(tmp_path, clean, wo
     datagen.generate(corpus, tmp_path / "out.zarr", progress=False)
     with pytest.raises(xsim.CorpusError, match=words):
         corpus_cases(datagen.open_corpus(tmp_path / "out.zarr"), "test")
+    if not clean:
+        corpus = datagen.open_corpus(tmp_path / "out.zarr")
+        with pytest.raises(xsim.CorpusError, match="nothing to train towards"):
+            check_corpus(corpus, [corpus.subset()], 16)

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from datagen.corpus_file import load_corpus
-from datagen.plan import Plan, measure_rates, plan_corpus
+from datagen.plan import Plan, measure_rates, plan_corpus, with_scenes
 from datagen.scenes import check_corpus
 from xsim import CorpusError
 
@@ -56,8 +56,10 @@ def print_plan(options: argparse.Namespace) -> None:
     check_corpus(corpus)
     if options.samples is not None and options.samples < 1:
         raise CorpusError(f"--samples must be at least 1 (given {options.samples})")
+    if options.samples is not None:  # measured by the shards of the corpus that is planned
+        corpus = with_scenes(corpus, -(-options.samples // corpus.header.frames_per_scene))
     rates = measure_rates(corpus, options.backend, options.seconds)
-    plan = plan_corpus(corpus, rates, options.samples, options.cores, options.gpus, options.gpu_rate)
+    plan = plan_corpus(corpus, rates, None, options.cores, options.gpus, options.gpu_rate)
     if options.json:
         print(json.dumps(plan.to_json(), indent=1))
         return

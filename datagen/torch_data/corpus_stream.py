@@ -96,12 +96,13 @@ class CorpusStream(CropStream):
         if not self._shards:
             view = self.views[0]
             raise CorpusError(f"no samples in split {view.split!r} of {view.corpus.path} (none is finished)")
-        for view in self.views:
+        read = [view for view in self.views if len(view)]  # a format of which nothing is finished has no images
+        for view in read:
             check_names(view, images, scalars)
         self.scalars = tuple(scalars)
-        size = check_crop(crop, [view.shape for view in self.views if len(view)])
+        size = check_crop(crop, [view.shape for view in read])
         sizes = np.array([stop - first for _, _, first, stop in self._shards])
-        order = CropOrder(sizes, crops_per_sample, batch or 1, buffer, seed)
+        order = CropOrder(sizes, crops_per_sample, 1 if batch is None else batch, buffer, seed)
         super().__init__(order, images, size, augment, batch is None, workers, rank, world_size)
         self._spares: Spares = {}
 

@@ -63,6 +63,8 @@ class CorpusDataset(Dataset[dict[str, Any]]):
         self.view = source if isinstance(source, CorpusView) else open_corpus(source).subset(format, split)
         if len(self.view) == 0:
             raise CorpusError(f"no samples in split {self.view.split!r} of {self.view.corpus.path} (none is finished)")
+        if crops_per_sample < 1:
+            raise CorpusError(f"crops_per_sample must be at least 1 (given {crops_per_sample})")
         self.crop = check_crop(crop, [self.view.shape])
         check_names(self.view, images, scalars)
         self.images, self.scalars = tuple(images), tuple(scalars)
@@ -87,9 +89,15 @@ class CorpusDataset(Dataset[dict[str, Any]]):
         cut = (row, column), self.crop, symmetry
         return {
             **{name: stacked(name, [crop_of(sample[name], *cut)])[0] for name in self.images},
-            **{name: _scalar(sample["params"][name]) for name in self.scalars},
+            **{name: self._scalar(name, sample["params"][name]) for name in self.scalars},
             "index": sample["index"],
         }
+
+    def _scalar(self, name: str, value: Any) -> torch.Tensor:
+        """A parameter as the table has it: a word by its place in the list of words."""
+        words = self.view.reader.words.get(name)
+        number = value if words is None or value is None else words.index(value)
+        return torch.tensor(float("nan") if number is None else number, dtype=torch.float32)
 
 
 def check_names(view: CorpusView, images: Sequence[str], scalars: Sequence[str]) -> None:
@@ -104,7 +112,3 @@ def check_names(view: CorpusView, images: Sequence[str], scalars: Sequence[str])
         raise CorpusError(f"no {sorted(lacking)[0]!r} images in {view.corpus.path} (it has {', '.join(view.images)})")
     if lacking := set(scalars) - set(view.reader.columns):
         raise CorpusError(f"no parameter {sorted(lacking)[0]!r} (known: {', '.join(view.reader.columns)})")
-
-
-def _scalar(value: float | None) -> torch.Tensor:
-    return torch.tensor(float("nan") if value is None else value, dtype=torch.float32)

@@ -106,7 +106,10 @@ class SimulatedDataset(CropStream):
         self.beams = fit_beams(self.corpus)
         used = {format_of(self.corpus, int(scene)).name for scene in self.scenes[: 4 * len(self.corpus.formats)]}
         shapes = [(each.rows, each.columns) for each in self.corpus.formats if each.name in used]
-        order = CropOrder(np.full(len(self.scenes), frames), crops_per_frame, batch or 1, buffer, seed)
+        if frames < 1:
+            raise CorpusError(f"frames must be at least 1 (given {frames})")
+        shared = (crops_per_frame, 1 if batch is None else batch, buffer, seed)
+        order = CropOrder(np.full(len(self.scenes), frames), *shared)
         size = check_crop(crop, shapes)
         super().__init__(order, images, size, augment, batch is None, workers, rank, world_size)
 
