@@ -47,7 +47,7 @@ def test_equals_what_would_be_stored(corpus, tmp_path):
 
 def test_scenes_that_saturate_are_drawn_again_as_the_store_does(tmp_path):
     corpus = tiny_corpus(tmp_path, scenes=6, more="saturated_share = 0.0")
-    corpus.write_text(corpus.read_text().replace("uniform = [0.2, 0.8]", "uniform = [0.2, 1.5]"))
+    corpus.write_text(corpus.read_text().replace("uniform = [0.2, 0.8]", "uniform = [0.98, 1.0]"))
     datagen.generate(corpus, tmp_path / "out.zarr", progress=False)
     stored = list(datagen.open_corpus(tmp_path / "out.zarr").subset())
     assert any(sample["params"]["redraws"] for sample in stored)
