@@ -198,16 +198,17 @@ def _create(
     axes: tuple[str, ...],
     attributes: dict[str, Any],
 ) -> None:
-    kind = np.dtype(dtype)
+    kind, shuffle = np.dtype(dtype), "bitshuffle" if name.startswith("noise") else "shuffle"
     group.create_array(
         name,
         shape=shape,
         dtype=kind,
         chunks=chunk,
         shards=shard,
-        # typesize and shuffle are explicit: their defaults give 1.09x instead of 1.4x on noisy data
+        # typesize and shuffle are explicit: their defaults give 1.09x instead of 1.4x on noisy data; noise packs best by
+        # its bits, all else by its bytes, and faster
         compressors=[
-            BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=kind.itemsize),
+            BloscCodec(cname="zstd", clevel=1, shuffle=shuffle, typesize=kind.itemsize),
             Crc32cCodec(),
         ],
         fill_value=np.nan if kind.kind == "f" else 0,

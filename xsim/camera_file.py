@@ -6,6 +6,8 @@ comes from, and an exposure that the camera is typically used at.
 
 from __future__ import annotations
 
+import copy
+import functools
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -47,7 +49,7 @@ def read_camera_file(name: str, directory: Path = Path(), depth: int = 0) -> tup
 
     """
     if not name.endswith(".toml"):
-        return split(_preset_text(name), name)
+        return copy.deepcopy(_preset(name))  # a corpus asks for it in every scene
     file = directory / name
     if depth > DEEPEST:
         raise ValueError(f"camera file {file} is the preset of too many others (a file may name itself) name another")
@@ -93,6 +95,11 @@ def numbers_of(fields: dict[str, Any], above: str = "") -> dict[str, Any]:
         elif isinstance(value, int | float | list) and not isinstance(value, bool):
             found[above + key] = value
     return found
+
+
+@functools.cache
+def _preset(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    return split(_preset_text(name), name)
 
 
 def _preset_text(name: str) -> str:
