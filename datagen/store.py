@@ -205,8 +205,8 @@ def _create(
         dtype=kind,
         chunks=chunk,
         shards=shard,
-        # typesize and shuffle are explicit: their defaults give 1.09x instead of 1.4x on noisy data; noise packs best by
-        # its bits, all else by its bytes, and faster
+        # typesize and shuffle are explicit: their defaults give 1.09x instead of 1.4x on noisy data; noise packs best
+        # by its bits, all else by its bytes, and faster
         compressors=[
             BloscCodec(cname="zstd", clevel=1, shuffle=shuffle, typesize=kind.itemsize),
             Crc32cCodec(),
