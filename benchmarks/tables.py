@@ -188,7 +188,10 @@ def corpus(result: dict[str, Any]) -> list[str]:
     ratio = f"Two workers over the best of gVirtualXRay: {number(result['ratio'])}x. " if result["ratio"] else ""
     beyond = ", ".join(f"{workers}: {number(rate)}" for workers, rate in result["queue"].items())
     size = f"{result['bytes_a_sample'] / 1e3:.0f} kB a sample in the store."
-    return [*made, "", *parts, "", f"{ratio}{size} Samples/s of more workers by the simulated queue: {beyond}."]
+    shared = result["samples_s"]["2 workers"] / (2 * result["samples_s"]["1 workers"])
+    told = f"Two workers of this machine do {shared:.2f} of twice what one does. "
+    queue = f"Samples/s of more workers by the simulated queue, each with a core and a disk of its own: {beyond}."
+    return [*made, "", *parts, "", f"{ratio}{size} {told}{queue}"]
 
 
 def reading(result: dict[str, Any]) -> list[str]:
