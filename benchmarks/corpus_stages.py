@@ -16,7 +16,7 @@ __all__ = ["STAGES", "stage_seconds"]
 
 #: Stage and the functions it is, by where they are looked up; what a stage calls of another is the other's.
 STAGES = {
-    "scene drawn and checked": ("datagen.sample.draw_scene",),
+    "scene drawn and checked": ("datagen.scenes.draw_scene",),
     "projection, attenuation": ("xsim.radiograph.absorb_view",),
     "light spread": ("xsim.radiograph.spread_light", "xsim.scintillator.spread_light"),
     "quanta drawn": ("xsim.scintillator.draw_light",),

@@ -30,7 +30,7 @@ MOST_BODIES = 65535  # labels are 16 bits
 OWN_TABLES = ("corpus", "background", "body", "detector", "family", CONDITIONS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is itself alone, so that tables of it can be kept
 class CorpusFile:
     """A corpus as its file describes it.
 

@@ -12,7 +12,7 @@ import numpy as np
 from datagen.corpus_file import CorpusFile
 from datagen.sample import Sample, simulate_scene
 from datagen.scenes import format_of, split_of
-from datagen.table import INSTANCE_COLUMNS, ParameterTable
+from datagen.table import INSTANCE_COLUMNS, parameter_table
 from xsim import CorpusError, XsimError
 
 __all__ = ["SHOWN", "WINDOW_PERCENT", "Tile", "preview_tiles", "scenes_of"]
@@ -153,7 +153,7 @@ def _redrawn(times: int) -> list[str]:
 
 def _named(corpus: CorpusFile, sample: Sample) -> dict[str, Any]:
     """Parameters of a sample that apply to it, words as words."""
-    table = ParameterTable(corpus)
+    table = parameter_table(corpus)
     found: dict[str, Any] = {}
     for name, value in zip(table.columns, sample.params, strict=True):
         if not np.isnan(value):

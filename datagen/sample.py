@@ -16,9 +16,9 @@ from datagen.images import Taken
 from datagen.inserted import taker_of
 from datagen.instances import instance_rows
 from datagen.layout import Layout
-from datagen.scenes import DrawnScene, draw_scene, failed_draw, noise_seed, redrawable, split_of, unmakeable
-from datagen.table import MEASURED_TOO, STATES, ParameterTable, instance_words
-from xsim import CorpusError, XsimError
+from datagen.scenes import DrawnScene, first_made, noise_seed, split_of
+from datagen.table import MEASURED_TOO, STATES, instance_words, parameter_table
+from xsim import CorpusError
 
 __all__ = ["Sample", "SceneSamples", "check_saturation", "simulate_scene"]
 
@@ -82,34 +82,23 @@ def simulate_scene(
     XsimError
         When the machine is at fault.
     """
-    result = SceneSamples()
-    attempt = 0
-    while True:
-        drawn, failures = draw_scene(corpus, index, attempt)
-        result.redrawn += failures
-        try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                exposure, taken = taker_of(Layout(corpus), drawn, backend, beams or {}), []
-                seed, limit = noise_seed(corpus, index), corpus.header.saturated_share
-                for frame in frames:
-                    taken.append(exposure.take(seed, frame))
-                    if limit is not None and frame == frames[0]:  # every shard of a series judges by the same frame
-                        check_saturation((taken[0] if frame == 0 else exposure.take(seed, 0)).first, limit)
-                    tick()
-        except XsimError as error:
-            if not redrawable(error):
-                raise
-            result.redrawn.append(failed_draw(corpus, index, drawn.attempt, error))
-            attempt = drawn.attempt + 1
-            if attempt > corpus.header.redraws:
-                raise unmakeable(index, result.redrawn) from None
-            continue
-        break
-    result.notes = [{"scene": index, "warning": text} for text in sorted({str(each.message) for each in caught})]
-    result.backend = str(taken[0].first.metadata["backend"])
-    result.samples = [_describe(corpus, drawn, each) for each in taken]
-    return result
+
+    def take(drawn: DrawnScene) -> tuple[list[Taken], list[warnings.WarningMessage]]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            exposure, taken = taker_of(Layout(corpus), drawn, backend, beams or {}), []
+            seed, limit = noise_seed(corpus, index), corpus.header.saturated_share
+            for frame in frames:
+                taken.append(exposure.take(seed, frame))
+                if limit is not None and frame == frames[0]:  # every shard of a series judges by the same frame
+                    check_saturation((taken[0] if frame == 0 else exposure.take(seed, 0)).first, limit)
+                tick()
+        return taken, caught
+
+    drawn, (taken, caught), redrawn = first_made(corpus, index, take)
+    notes = [{"scene": index, "warning": text} for text in sorted({str(each.message) for each in caught})]
+    samples = [_describe(corpus, drawn, each) for each in taken]
+    return SceneSamples(samples, redrawn, notes, str(taken[0].first.metadata["backend"]))
 
 
 def _describe(corpus: CorpusFile, drawn: DrawnScene, taken: Taken) -> Sample:
@@ -132,7 +121,7 @@ def _describe(corpus: CorpusFile, drawn: DrawnScene, taken: Taken) -> Sample:
     metadata = {name: _with_energies(each.metadata) for name, each in images.items()}
     return Sample(
         taken.images,
-        ParameterTable(corpus).row(own, metadata, drawn.drawn),
+        parameter_table(corpus).row(own, metadata, drawn.drawn),
         instance_rows(drawn, image, instance_words(corpus), np.array([False, *drawn.placed])),
     )
 

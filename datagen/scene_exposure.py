@@ -12,8 +12,7 @@ import xsim
 from datagen.corpus_file import CorpusFile
 from datagen.header import SPLITS
 from datagen.sample import check_saturation
-from datagen.scenes import DrawnScene, draw_scene, failed_draw, noise_seed, redrawable, split_numbers, unmakeable
-from xsim import XsimError
+from datagen.scenes import DrawnScene, first_made, noise_seed, split_numbers
 
 __all__ = ["SceneExposure", "expose_scene", "scenes_of"]
 
@@ -57,25 +56,17 @@ def expose_scene(
     XsimError
         When the machine is at fault.
     """
-    failures: list[dict[str, Any]] = []
-    attempt = 0
-    while attempt <= corpus.header.redraws:
-        drawn, failed = draw_scene(corpus, index, attempt)
-        failures += failed
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # `datagen generate` tells of them
-                exposure = xsim.expose(drawn.scene, backend, beams or {}, threads=1)
-                if (limit := corpus.header.saturated_share) is not None:
-                    check_saturation(exposure.record(noise_seed(corpus, index), 0), limit)
-        except XsimError as error:
-            if not redrawable(error):
-                raise
-            failures.append(failed_draw(corpus, index, drawn.attempt, error))
-            attempt = drawn.attempt + 1
-            continue
-        return SceneExposure(corpus, drawn, exposure)
-    raise unmakeable(index, failures)
+
+    def expose(drawn: DrawnScene) -> xsim.Exposure:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # `datagen generate` tells of them
+            exposure = xsim.expose(drawn.scene, backend, beams or {}, threads=1)
+            if (limit := corpus.header.saturated_share) is not None:
+                check_saturation(exposure.record(noise_seed(corpus, index), 0), limit)
+        return exposure
+
+    drawn, exposure, _ = first_made(corpus, index, expose)
+    return SceneExposure(corpus, drawn, exposure)
 
 
 def scenes_of(corpus: CorpusFile, split: str | None, format: str | None, count: int | None) -> np.ndarray:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import xsim
 from datagen.background import place_over
@@ -29,11 +30,10 @@ __all__ = [
     "DrawnScene",
     "check_corpus",
     "draw_scene",
-    "failed_draw",
+    "first_made",
     "format_of",
     "make_scene",
     "noise_seed",
-    "redrawable",
     "split_numbers",
     "split_of",
 ]
@@ -43,6 +43,7 @@ SCENES, SEEDS, SPLIT = 0, 1, 2
 SEED_BITS = 52
 GOLDEN = 0.6180339887498949
 MOST_OPTIONS_CHECKED = 256
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,38 @@ def draw_scene(corpus: CorpusFile, index: int, start: int = 0) -> tuple[DrawnSce
                 raise
             failures.append(failed_draw(corpus, index, attempt, error))
     raise unmakeable(index, failures)
+
+
+def first_made(
+    corpus: CorpusFile, index: int, make: Callable[[DrawnScene], Made]
+) -> tuple[DrawnScene, Made, list[dict[str, Any]]]:
+    """First draw of a scene that ``make`` makes something of.
+
+    Returns
+    -------
+    DrawnScene, what was made, and the records of failed attempts as of `draw_scene`.
+
+    Raises
+    ------
+    CorpusError
+        When all the draws that the corpus allows fail.
+    XsimError
+        When the machine is at fault.
+    """
+    failures: list[dict[str, Any]] = []
+    attempt = 0
+    while True:
+        drawn, failed = draw_scene(corpus, index, attempt)
+        failures += failed
+        try:
+            return drawn, make(drawn), failures
+        except XsimError as error:
+            if not redrawable(error):
+                raise
+            failures.append(failed_draw(corpus, index, drawn.attempt, error))
+        attempt = drawn.attempt + 1
+        if attempt > corpus.header.redraws:
+            raise unmakeable(index, failures)
 
 
 def failed_draw(corpus: CorpusFile, index: int, attempt: int, error: Exception) -> dict[str, Any]:

@@ -67,19 +67,7 @@ def write_shard(
     _check_arrays(place, known, shard, descriptions)
     beams = read_beams(read_root(place))
     made = list(_scenes(known, layout, shard, backend, tick, beams))
-    backends = {each.backend for each in made}
-    if len(backends) > 1:
-        raise CorpusError(f"shard {number} was simulated on {sorted(backends)} (one backend per corpus) name one")
-    notes = [note for each in made for note in each.notes]
-    failures = [failure for each in made for failure in each.redrawn]
-    facts = {
-        "corpus_sha256": known.sha256,
-        "backend": backends.pop(),
-        "draws": len(made) + len(failures),
-        "redrawn": failures,
-        "warnings": len(notes),
-        "notes": notes[:MOST_NOTES],
-    }
+    facts = _facts(known, shard, made)
     samples = [sample for each in made for sample in each.samples]
     _check_shapes(shard, samples)
     try:
@@ -89,6 +77,23 @@ def write_shard(
         _clean_up(place, shard)
         reason = error.strerror or str(error)
         raise OutputError(f"cannot write shard {number} to {place} ({reason}) make room and run it again") from None
+
+
+def _facts(corpus: CorpusFile, shard: Shard, made: list[SceneSamples]) -> dict[str, Any]:
+    """What the commit record says of how the scenes came about."""
+    backends = {each.backend for each in made}
+    if len(backends) > 1:
+        raise CorpusError(f"shard {shard.number} was simulated on {sorted(backends)} (one backend per corpus) name one")
+    notes = [note for each in made for note in each.notes]
+    failures = [failure for each in made for failure in each.redrawn]
+    return {
+        "corpus_sha256": corpus.sha256,
+        "backend": backends.pop(),
+        "draws": len(made) + len(failures),
+        "redrawn": failures,
+        "warnings": len(notes),
+        "notes": notes[:MOST_NOTES],
+    }
 
 
 def _scenes(

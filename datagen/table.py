@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from datagen.beams import asks_for_few
@@ -17,7 +17,15 @@ from datagen.distribution import Choice, Distribution, numbers_of, walk
 from datagen.family_scene import FAMILY
 from datagen.header import SPLITS
 
-__all__ = ["INSTANCE_COLUMNS", "STATES", "ParameterTable", "class_of", "instance_words", "material_name"]
+__all__ = [
+    "INSTANCE_COLUMNS",
+    "STATES",
+    "ParameterTable",
+    "class_of",
+    "instance_words",
+    "material_name",
+    "parameter_table",
+]
 
 WHOLE = ("scene", "frame", "seed", "redraws", "bodies", "adc_bits")
 # columns that the radiograph's metadata gives under the same name
@@ -55,6 +63,7 @@ def class_of(body: dict[str, Any]) -> str:
     return str(body.get("shape") or ("volume" if "volume" in body else "mesh"))
 
 
+@lru_cache(8)
 def instance_words(corpus: CorpusFile) -> dict[str, list[str]]:
     """The lists that codes of the instance table point into."""
     materials: set[str] = set()
@@ -170,3 +179,9 @@ class ParameterTable:
 def _text(option: Any) -> str:
     """An option of a choice as words: distributions inside are shown as the corpus file has them."""
     return json.dumps(option, default=lambda each: each.model_dump(exclude_none=True))
+
+
+@lru_cache(8)
+def parameter_table(corpus: CorpusFile) -> ParameterTable:
+    """The table of a corpus, worked out once: every sample asks for it."""
+    return ParameterTable(corpus)

@@ -1,34 +1,43 @@
 """Scene families: kinds of scenes that a corpus file asks for by name, each a module."""
 
-from datagen.families.baggage import Baggage
-from datagen.families.battery import Battery
-from datagen.families.cad import Cad
-from datagen.families.casting import Casting
-from datagen.families.circuit_board import CircuitBoard
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+
 from datagen.families.family import Family
-from datagen.families.fluidized_bed import FluidizedBed
-from datagen.families.foam import Foam
-from datagen.families.food import Food
-from datagen.families.scan import Scan
-from datagen.families.step_chart import StepChart
-from datagen.families.weldment import Weldment
 
 __all__ = ["FAMILIES", "Family"]
 
-#: Every family by its name.
-FAMILIES: dict[str, type[Family]] = {
-    each.family: each
-    for each in (
-        Baggage,
-        Battery,
-        Cad,
-        Casting,
-        CircuitBoard,
-        FluidizedBed,
-        Foam,
-        Food,
-        Scan,
-        StepChart,
-        Weldment,
-    )
+CLASSES = {
+    "baggage": "Baggage",
+    "battery": "Battery",
+    "cad": "Cad",
+    "casting": "Casting",
+    "circuit_board": "CircuitBoard",
+    "fluidized_bed": "FluidizedBed",
+    "foam": "Foam",
+    "food": "Food",
+    "scan": "Scan",
+    "step_chart": "StepChart",
+    "weldment": "Weldment",
 }
+
+
+class _Families(Mapping[str, type[Family]]):
+    """Imports a family's module when it is asked for: every worker process starts without those of the others."""
+
+    def __getitem__(self, name: str) -> type[Family]:
+        family: type[Family] = getattr(import_module(f"datagen.families.{name}"), CLASSES[name])
+        return family
+
+    def __contains__(self, name: object) -> bool:
+        return name in CLASSES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(CLASSES)
+
+    def __len__(self) -> int:
+        return len(CLASSES)
+
+
+#: Every family by its name.
+FAMILIES: Mapping[str, type[Family]] = _Families()
