@@ -17,7 +17,7 @@ $(VENV)/.ready: pyproject.toml kernels/CMakeLists.txt $(wildcard kernels/*.h ker
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --retries 0 "$(TORCH)" $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	$(PIP) install --quiet "scikit-build-core>=0.11" cmake ninja
-	$(PIP) install --quiet --no-build-isolation --editable ".[train,spectra,cad,volumes,dask,store,dev]"
+	$(PIP) install --quiet --no-build-isolation --editable ".[train,onnx,dicom,spectra,cad,volumes,dask,store,dev]"
 	touch $@
 
 demo: $(VENV)/.ready
@@ -61,7 +61,7 @@ bench-gpu: $(VENV)/.ready .venv-peers/.ready
 
 # On a machine with a CUDA device: parity first, then the benchmarks.
 gpu: $(VENV)/.ready
-	$(PIP) install --quiet --no-build-isolation --editable ".[train,spectra,cad,volumes,dask,store,dev,cuda]"
+	$(PIP) install --quiet --no-build-isolation --editable ".[train,onnx,dicom,spectra,cad,volumes,dask,store,dev,cuda]"
 	$(BIN)/python -m pytest -q -m cuda
 	$(BIN)/python benchmarks/first_image.py --backend cuda
 
