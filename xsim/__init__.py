@@ -20,6 +20,7 @@ from xsim.errors import (
     XsimError,
 )
 from xsim.foreign_body import place_bodies
+from xsim.frames import read_frames
 from xsim.image_io import check_folder, read_tiff, write_tiff, write_whole
 from xsim.insertion import Insertion, insert
 from xsim.material import attenuation
@@ -33,6 +34,12 @@ from xsim.scene import Scene
 from xsim.scene_file import load_scene, phantom_names, phantom_path, scene_from_dict
 from xsim.sharp import sharp_image
 from xsim.spectrum import tube_spectrum
+from xsim.station_options import (
+    add_background_options,
+    add_station_options,
+    background_from_options,
+    station_from_options,
+)
 
 __version__ = VERSION
 
@@ -56,8 +63,11 @@ __all__ = [
     "SpectrumError",
     "VolumeError",
     "XsimError",
+    "add_background_options",
+    "add_station_options",
     "attenuation",
     "available_cores",
+    "background_from_options",
     "check_folder",
     "cuda_devices",
     "expose",
@@ -70,6 +80,7 @@ __all__ = [
     "phantom_path",
     "place_bodies",
     "read_camera_file",
+    "read_frames",
     "read_step",
     "read_tiff",
     "run_command",
@@ -77,6 +88,7 @@ __all__ = [
     "shared_quadratures",
     "sharp_image",
     "simulate",
+    "station_from_options",
     "tube_spectrum",
     "write_tiff",
     "write_whole",
