@@ -1,4 +1,4 @@
-"""Contrast that a restorer leaves: spheres of known size inserted into real frames, and looked for in the restored ones.
+"""Contrast that a restorer leaves: spheres of known size inserted into real frames, and what of them comes out.
 
 A sphere's shadow s, the noise-free change of the grey values, is known because it was inserted. What the restorer f
 makes of it is D = f(frame with the sphere) - f(frame), the same frame twice, so that noise hardly counts; the mean of D
@@ -153,7 +153,9 @@ def contrast_recovered(
 
 def finely(station: xsim.Scene) -> xsim.Scene:
     """The station without bodies, with rays enough for spheres of a pixel."""
-    told = station.model_dump(exclude_none=True, exclude={"body", "defect"})
+    told = station.model_dump(exclude_none=True, exclude={"body", "defect", "second_exposure"})
+    for key in ("preset", "second_layer"):  # the camera's file need not be here: the fields are
+        told["detector"].pop(key, None)
     run = told["acquisition"]
     run["subpixels"] = max(SUBPIXELS, run.get("subpixels", 1))
     return xsim.scene_from_dict(told, station.directory)

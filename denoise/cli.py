@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from denoise.commands import (
     apply,
+    audit,
     evaluate,
     train,
 )
@@ -19,6 +20,7 @@ COMMANDS = (
     train,
     apply,
     evaluate,
+    audit,
 )
 
 

@@ -64,15 +64,18 @@ def check_corpus(
 def conditions_of(corpus: datagen.Corpus, views: list[datagen.CorpusView]) -> dict[str, Any]:
     """States, ranges and origin of training data, JSON-able."""
     found: dict[str, list[float]] = {}
+    extremes: list[tuple[float, float]] = []
     for view in views:
         columns = ("quanta_per_pixel", "voltage_kv", "kernel_sum_squares", "read_noise_adu", "gain_adu_per_quantum")
         table = {name: view.params(name) for name in columns}
         read = table.pop("read_noise_adu") / table.pop("gain_adu_per_quantum")
         for name, values in {**table, "read_noise_quanta": read, "level": _levels(view)}.items():
             found.setdefault(name, []).extend(values[np.isfinite(values)].tolist())
+        extremes += [_extremes(view[i]) for i in some(view)]
     return {
         "states": _states(corpus, views),
         "conditions": {name: [min(values), max(values)] for name, values in found.items() if values},
+        "pixel_levels": [min(low for low, _ in extremes), max(high for _, high in extremes)],
         "corpus": {"name": corpus.name, "sha256": corpus.sha256, "train_samples": sum(map(len, views))},
     }
 
@@ -120,6 +123,13 @@ def noise_scale_adu(views: list[datagen.CorpusView], images: tuple[str, str] = (
 def level_of(noisy: np.ndarray, a: Any, b: Any) -> float:
     """Largest values of an image in standard deviations of their noise, single bright pixels aside."""
     return float(np.percentile(vst.forward(noisy, a, b), 99.0))
+
+
+def _extremes(sample: Mapping[str, Any]) -> tuple[float, float]:
+    """Smallest and largest pixel values in standard deviations of their noise, one in a thousand aside."""
+    a, b = (sample["params"][name] for name in ("a_pixel_adu", "b_adu2"))
+    low, high = np.percentile(vst.forward(sample["noisy"], a, b), [0.1, 99.9])
+    return float(low), float(high)
 
 
 def _levels(view: datagen.CorpusView) -> np.ndarray:
