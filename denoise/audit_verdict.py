@@ -31,7 +31,8 @@ class Limits:
     structure_percent : float
         Of what was taken away: at most so much may be the same in every frame.
     correlation : float
-        Greatest difference of the autocorrelation of what was taken away from that of the noise.
+        How far the autocorrelation of what was taken away may be off that of the noise, beyond what the noise that was
+        left explains: of a fraction q left by the best linear restorer, q / (1 - q).
     noise_percent : float
         How far the noise may be off what the restorer is told.
     outside_percent : float
@@ -46,7 +47,7 @@ class Limits:
     bias_percent: float = 0.1
     region_bias_percent: float = 0.5
     structure_percent: float = 2.0
-    correlation: float = 0.1
+    correlation: float = 0.05
     noise_percent: float = 5.0
     outside_percent: float = 1.0
     contrast_percent: float = 20.0
@@ -78,8 +79,8 @@ def overall(lines: list[Line]) -> Word:
 def repeats(audit: Audit, limits: Limits) -> Line:
     found, question = audit.steadiness, "frames are repeats"
     flicker = 100.0 * float(found.brightness.std())
-    shift = float(np.abs(found.shift_px).max())
-    figure = f"brightness scatters by {flicker:.3f} %, shifts up to {shift:.3f} px, memory {found.memory:+.3f}"
+    shift = f"{float(np.abs(found.shift_px).max()):.3f} px (+- {found.shift_error_px:.3f} sd)"
+    figure = f"brightness scatters by {flicker:.3f} %, shifts up to {shift}, memory {found.memory:+.3f}"
     if found.moves:
         return Line(question, "fail", figure, "the scene moved: nothing below can be trusted, take it anew")
     if found.remembers:
@@ -148,9 +149,11 @@ def removed(audit: Audit, limits: Limits) -> Line:
     difference = audit.correlation_difference
     if difference is None:
         return Line(question, word, figure, f"at most {limits.structure_percent:g} % asked; too small for correlation")
+    left = min(max(audit.squared_error_adu2.value / audit.noise_variance_adu2.value, 0.0), 0.9)
+    most = limits.correlation + left / (1.0 - left)
     figure += f", its correlation {difference:.3f} off the noise's"
-    why = f"at most {limits.structure_percent:g} % and {limits.correlation:g} asked"
-    return Line(question, "fail" if difference > limits.correlation else word, figure, why)
+    why = f"at most {limits.structure_percent:g} % and {most:.3f} asked"
+    return Line(question, "fail" if difference > most else word, figure, why)
 
 
 def contrast(audit: Audit, limits: Limits) -> Line:
