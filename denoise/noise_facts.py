@@ -5,10 +5,13 @@ beam even, p the grey value of no light. The mean of n such frames has
 
     Var y = a' y + b',   a' = f a / n,   b' = f^2 (a d + b) / n - a' p (+ 1/12 where it is rounded)
 
-so the slope grows with the factor and what is left at no light with its square. What of f makes good for fewer quanta
-(distance, heel, the screen) is in a' in full. What makes good for a pixel's own sensitivity is not, where its raw slope
-a is that of the pixel: signal and noise are scaled alike by both. A single a for all pixels counts all of f as the
-former, and is off by as much as sensitivities differ (some per cent); `column_noise` measures a column by column.
+so the slope grows with the factor and what is left at no light with its square. That holds for what of f makes good for
+fewer quanta: distance, heel, the screen. What makes good for a pixel's own sensitivity scales its signal and its noise
+alike in the raw frame and back in the corrected one, whose slope it leaves as it is. The former is smooth, the latter
+differs from pixel to pixel, and that is how they are told apart here: laws are smoothed.
+
+It matters beyond the noise: a restorer sees 2 sqrt(y / a), so an a that scatters by 2 % about its neighbours' draws a
+pattern of 1 % over a smooth image, which at a few thousand quanta is more than the noise.
 """
 
 from __future__ import annotations
@@ -23,11 +26,12 @@ import numpy as np
 from xsim import MeasurementError
 from xsim.characterize import read_characteristics
 
-__all__ = ["NoiseLaw", "camera_noise", "column_noise", "flat_factors", "noise_of_corrected"]
+__all__ = ["NoiseLaw", "camera_noise", "column_noise", "flat_factors", "noise_of_corrected", "smoothed"]
 
 STATES = ("raw", "offset_corrected", "flat_field_corrected")
 ROUNDING_ADU2 = 1.0 / 12.0
 LEAST_RESPONSE = 0.05  # of the mean; what shows less of the open beam is dead and keeps its value
+DEGREE = 4  # of the polynomial that heel, distance and a screen's thickness are followed by
 SURE = 0.1  # relative error up to which a column's slope is of use
 
 
@@ -57,8 +61,8 @@ def camera_noise(
     state : {"raw", "offset_corrected", "flat_field_corrected"}
         Of the frames that the law is for.
     dark, flat : [row, column] or [frame, row, column] ADU, optional
-        Raw frames without radiation and of the open beam, that the correction was made with. Without ``dark`` the
-        file's offset stands for it; ``flat`` is needed for a flat-field correction.
+        Raw frames without radiation and of the open beam, that the flat-field correction was made with. Without
+        ``dark`` the file's offset stands for it.
     per_column : bool
         Whether the correction has a factor for each column, as of a line camera, and not for each pixel.
     pedestal_adu : float
@@ -69,7 +73,7 @@ def camera_noise(
     Returns
     -------
     NoiseLaw
-        Floats for raw and offset-corrected frames without ``dark``; else arrays.
+        Floats for raw and offset-corrected frames, smooth arrays for flat-field-corrected ones.
 
     Raises
     ------
@@ -82,16 +86,17 @@ def camera_noise(
     law = NoiseLaw(found.a_pixel_adu, found.b_adu2)
     if state == "raw":
         return law if frames == 1 else noise_of_corrected(*law, frames=frames)
-    black = found.offset_adu if dark is None else mean_of(dark, per_column)
+    # the law's constant is that at the mean offset: those of single pixels shift their values and not their noise
+    rest = {"dark_adu": found.offset_adu, "pedestal_adu": pedestal_adu, "frames": frames}
     if state == "offset_corrected":
-        return noise_of_corrected(*law, dark_adu=black, pedestal_adu=pedestal_adu, frames=frames)
+        return noise_of_corrected(*law, **rest)
     if flat is None:
         raise MeasurementError(
             "the noise of flat-field-corrected frames is not known (each pixel's factor raises it) give the raw flat "
             "frames that the correction was made with"
         )
-    factors = flat_factors(flat, black, per_column)
-    return noise_of_corrected(*law, factors=factors, dark_adu=black, pedestal_adu=pedestal_adu, frames=frames)
+    black = found.offset_adu if dark is None else mean_of(dark, per_column)
+    return noise_of_corrected(*law, factors=smooth(flat_factors(flat, black, per_column)), **rest)
 
 
 def noise_of_corrected(
@@ -162,8 +167,35 @@ def flat_factors(flat: np.ndarray, dark: Any = 0.0, per_column: bool = False) ->
     return np.where(answers, float(response[answers].mean()) / np.where(answers, response, level), 1.0)
 
 
+def smoothed(law: NoiseLaw, degree: int = DEGREE) -> NoiseLaw:
+    """A law [column] or [row, column] without what differs from pixel to pixel, for corrected frames.
+
+    Parameters
+    ----------
+    law : NoiseLaw
+    degree : int
+        Of the polynomial in row and column that fits it best.
+    """
+    return NoiseLaw(*(smooth(np.asarray(each, np.float64), degree) for each in law))
+
+
+def smooth(values: np.ndarray, degree: int = DEGREE) -> np.ndarray:
+    """Polynomial that fits values [column] or [row, column] best."""
+    image = np.atleast_2d(values)
+    across, along = (
+        np.linalg.qr(np.polynomial.legendre.legvander(np.linspace(-1, 1, n), min(degree, n - 1)))[0]
+        for n in image.shape
+    )
+    shares = across.T @ image @ along
+    shares[np.add.outer(np.arange(shares.shape[0]), np.arange(shares.shape[1])) > degree] = 0.0
+    return np.asarray((across @ shares @ along.T).reshape(values.shape))
+
+
 def column_noise(darks: np.ndarray, levels: Sequence[np.ndarray]) -> NoiseLaw:
     """Law of every column for itself, measured; for line cameras, whose lines all know a column's noise.
+
+    Of raw frames it follows the sensitivities of the columns, and scatters by what the lines know it to. Before a
+    restorer sees it, take it to the corrected state (`noise_of_corrected`) and smooth it (`smoothed`).
 
     Parameters
     ----------

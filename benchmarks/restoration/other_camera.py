@@ -2,8 +2,8 @@
 
 Cameras that ship, of other makes than any of the corpus: pitch, screen, electronics, fixed pattern, lag of their own.
 Each is characterized by darks and three levels of its open beam, and sees a part at two doses, raw and
-flat-field-corrected. A raw frame is judged by the mean of that camera's frames (its fixed pattern is no noise, and a
-single frame does not tell it from the part); a corrected one by the clean image of an ideal camera.
+flat-field-corrected. The clean image, of an ideal camera, is what restored frames are compared with; for their bias the
+mean of that camera's frames, whose own correction is off by as much as its dark and gain frames are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 import denoise
 import xsim
-from denoise.noise_facts import NoiseLaw, camera_noise, column_noise, flat_factors, noise_of_corrected
+from denoise.noise_facts import NoiseLaw, camera_noise, column_noise, flat_factors, noise_of_corrected, smoothed
 from restoration import Corpora
 from xsim.characterize import characterize, write_characteristics
 
@@ -114,7 +114,7 @@ class Characterized:
         dark = self.darks.mean(axis=(0, 1))
         factors = flat_factors(self.flats[-1], dark, per_column=True)
         law = column_noise(self.darks, self.flats)
-        return noise_of_corrected(*law, factors=factors, dark_adu=dark, pedestal_adu=pedestal_adu)
+        return smoothed(noise_of_corrected(*law, factors=factors, dark_adu=dark, pedestal_adu=pedestal_adu))
 
 
 def recorded(exposure: xsim.Exposure, count: int, seed: int) -> np.ndarray:
@@ -128,24 +128,28 @@ def settings_of(
     station = camera.station
     exposure = station.exposure(quanta / camera.quanta, *station.part(), state=state)
     images = [exposure.record(100 + seed, k) for k in range(frames)]
-    truth = images[0].expected if state == "raw" else images[0].clean
-    law = camera.noise(state, images[0].metadata["offset_adu"])
+    clean, mean, black = images[0].clean, images[0].expected, images[0].metadata["offset_adu"]
+    law = camera.noise(state, black)
     valid = np.all([image.valid for image in images], axis=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of conditions outside the trained ones: that is what this is about
         restored = [restorer(image.noisy, *law, state=state) for image in images]
-    noisy = float(np.mean([(image.noisy - truth)[valid] ** 2 for image in images]))
-    left = float(np.mean([(image - truth)[valid] ** 2 for image in restored]))
-    signal = float((truth - images[0].metadata["offset_adu"])[valid].mean(dtype=np.float64))
-    change = float(np.mean([(image - truth)[valid].mean(dtype=np.float64) for image in restored]))
-    part = valid & (images[0].labels > 0)
-    inside = float(np.mean([(image - truth)[part].mean(dtype=np.float64) for image in restored]))
-    level = float((truth - images[0].metadata["offset_adu"])[part].mean(dtype=np.float64))
+    noisy, part = [image.noisy for image in images], valid & (images[0].labels > 0)
     return {
-        "gain_over_noisy_db": 10.0 * np.log10(noisy / left),
-        "bias_percent": abs(100.0 * change / signal),
-        "bias_in_part_percent": abs(100.0 * inside / level),
+        "gain_over_noisy_db": squares_db(noisy, clean, valid) - squares_db(restored, clean, valid),
+        "gain_to_camera_mean_db": squares_db(noisy, mean, valid) - squares_db(restored, mean, valid),
+        "bias_percent": abs(bias_percent(restored, mean, valid, black)),
+        "bias_in_part_percent": abs(bias_percent(restored, mean, part, black)),
     }
+
+
+def squares_db(images: list[np.ndarray], truth: np.ndarray, valid: np.ndarray) -> float:
+    return float(10.0 * np.log10(np.mean([(image - truth)[valid].astype(np.float64) ** 2 for image in images])))
+
+
+def bias_percent(images: list[np.ndarray], truth: np.ndarray, valid: np.ndarray, black: float) -> float:
+    signal = float((truth[valid] - black).mean(dtype=np.float64))
+    return 100.0 * float(np.mean([(image - truth)[valid].mean(dtype=np.float64) for image in images])) / signal
 
 
 def model(corpora: Corpora, seed: int, quick: bool) -> Path:
