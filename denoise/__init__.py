@@ -10,16 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from denoise.audit import audit_repeats
+    from denoise.noise_facts import camera_noise
     from denoise.restorer import Restorer, apply, load
     from denoise.settings import Settings
     from denoise.train import train
 
-__all__ = ["Restorer", "Settings", "apply", "load", "train"]
+__all__ = ["Restorer", "Settings", "apply", "audit_repeats", "camera_noise", "load", "train"]
 
 _HOMES = {
     "Restorer": "denoise.restorer",
     "Settings": "denoise.settings",
     "apply": "denoise.restorer",
+    "audit_repeats": "denoise.audit",
+    "camera_noise": "denoise.noise_facts",
     "load": "denoise.restorer",
 }
 

@@ -161,8 +161,10 @@ def audit_repeats(
     restored = np.stack([restored_frame(restore, frame, tick) for frame in stack])
     valid = counted(stack, saturation_adu)
     steady = steadiness(stack, black_adu)
-    even = [(y - black_adu) / g + black_adu for y, g in zip(stack, steady.brightness, strict=True)]
-    mean = np.mean(even, axis=0)
+    even = np.stack(
+        [((y - black_adu) / g + black_adu).astype(np.float32) for y, g in zip(stack, steady.brightness, strict=True)]
+    )
+    mean = even.mean(axis=0, dtype=np.float64)
     correlation = noise_correlation(stack)
     told = sample_conditions(metadata or {})
     told.pop("kernel_sum_squares", None)  # which the frames themselves tell
@@ -175,9 +177,7 @@ def audit_repeats(
         columns=stack.shape[2],
         counted_share=float(valid.mean()),
         steadiness=steady,
-        range=range_of(
-            np.stack(even), mean, *noise, valid, model, outside(told, model.get("conditions", {})), correlation
-        ),
+        range=range_of(even, mean, *noise, valid, model, outside(told, model.get("conditions", {})), correlation),
         **error_of(products),
         bias=whole,
         bias_by_level=levels,

@@ -155,13 +155,14 @@ def steadiness(frames: np.ndarray, black_adu: float) -> Steadiness:
     """
     count, shape = len(frames), frames.shape[1:]
     tiles = tiles_of(shape)
-    smooth = np.stack([ndimage.gaussian_filter(frame.astype(np.float64), SMOOTH_PX) for frame in frames])
-    total = smooth.sum(axis=0)
+    # less black: float32 then holds a thousandth of the noise, in half the memory
+    smooth = np.stack([ndimage.gaussian_filter((frame - black_adu).astype(np.float32), SMOOTH_PX) for frame in frames])
+    total = smooth.sum(axis=0, dtype=np.float64)
     found, errors = np.zeros((count, 3)), np.zeros((count, 3))
     blocks: list[np.ndarray] = []
     for k, frame in enumerate(smooth):
         others = (total - frame) / (count - 1)
-        terms = np.stack([others - black_adu, *np.gradient(others)])
+        terms = np.stack([others, *np.gradient(others)])
         found[k], errors[k], left = fitted(frame - others, terms, tiles)
         blocks.append(block_means(left))
     error = np.sqrt((errors**2).mean(axis=0))

@@ -156,10 +156,11 @@ def _black(options: argparse.Namespace, metadata: dict[str, Any]) -> float:
     """Grey value of no light."""
     if options.black_adu is not None:
         return float(options.black_adu)
-    if options.noise and (options.state or metadata.get("state")) == "raw":
+    if options.noise:
         from xsim.characterize import read_characteristics
 
-        return float(read_characteristics(options.noise).offset_adu)
+        is_raw = (options.state or metadata.get("state")) == "raw"
+        return float(read_characteristics(options.noise).offset_adu if is_raw else options.pedestal_adu)
     found = metadata.get("offset_adu")
     if not isinstance(found, (int, float)):
         raise MeasurementError("the grey value of no light is not known (bias is relative to what is above it) give "
