@@ -47,6 +47,7 @@ def write_page(path: Path, audit: Audit, lines: list[Line], limits: Limits, name
     )  # fmt: skip
     if audit.contrast:
         add_contrast(page, audit, limits)
+    add_removed(page, audit)
     add_pictures(page, audit)
     add_regions(page, audit)
     page.write(path)
@@ -78,6 +79,27 @@ def add_contrast(page: Page, audit: Audit, limits: Limits) -> None:
             (f"{each.diameter_mm:g} mm", told(each), f"{100 * each.contrast:.3g} %", f"{each.signal_to_noise:.3g}",
              each.places)
             for each in audit.contrast or ()
+        ],
+    )  # fmt: skip
+
+
+def add_removed(page: Page, audit: Audit) -> None:
+    page.heading("What was taken away")
+    share = audit.structure_share
+    page.paragraph(
+        f"Of noisy - restored, {100 * share.value:.2f} % ({100 * share.low:.2f} to {100 * share.high:.2f}) is the same "
+        "in every frame: the scene, not noise. What changes from frame to frame should be correlated as the noise is; "
+        "the slower part of the noise that stays behind is missing in it."
+    )
+    if audit.noise_correlation is None or audit.removed_correlation is None:
+        return
+    middle = audit.noise_correlation.shape[0] // 2
+    lags = {"next in the row": (0, 1), "next in the column": (1, 0), "across the corner": (1, 1), "two further": (0, 2)}
+    page.table(
+        "Correlation with a neighbour", ["neighbour", "noise", "taken away"],
+        [
+            (name, *(f"{c[middle + j, middle + i]:+.3f}" for c in (audit.noise_correlation, audit.removed_correlation)))
+            for name, (j, i) in lags.items()
         ],
     )  # fmt: skip
 
