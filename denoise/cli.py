@@ -10,6 +10,7 @@ from denoise.commands import (
     apply,
     audit,
     evaluate,
+    noise,
     train,
 )
 from xsim import CommandParser, run_command
@@ -21,6 +22,7 @@ COMMANDS = (
     apply,
     evaluate,
     audit,
+    noise,
 )
 
 

@@ -20,13 +20,23 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
-from xsim import MeasurementError
+from xsim import MeasurementError, write_whole
 from xsim.characterize import read_characteristics
 
-__all__ = ["NoiseLaw", "camera_noise", "column_noise", "flat_factors", "noise_of_corrected", "smoothed"]
+__all__ = [
+    "NoiseLaw",
+    "camera_noise",
+    "column_noise",
+    "flat_factors",
+    "noise_of_corrected",
+    "read_law",
+    "smoothed",
+    "write_law",
+]
 
 STATES = ("raw", "offset_corrected", "flat_field_corrected")
 ROUNDING_ADU2 = 1.0 / 12.0
@@ -97,6 +107,37 @@ def camera_noise(
         )
     black = found.offset_adu if dark is None else mean_of(dark, per_column)
     return noise_of_corrected(*law, factors=smooth(flat_factors(flat, black, per_column)), **rest)
+
+
+def write_law(path: str | os.PathLike[str], law: NoiseLaw) -> None:
+    """Write a law as .npz with the arrays a_pixel_adu and b_adu2, which ``--noise`` of the commands reads.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    arrays = {name: np.asarray(each, np.float64) for name, each in law._asdict().items()}
+    write_whole(Path(path), lambda target: np.savez(target, **arrays))
+
+
+def read_law(path: str | os.PathLike[str]) -> NoiseLaw:
+    """Read a file of `write_law`.
+
+    Raises
+    ------
+    MeasurementError
+        It is missing, or none.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            law = NoiseLaw(*(np.asarray(found[name], np.float64) for name in NoiseLaw._fields))
+    except OSError as error:
+        raise MeasurementError(f"{path} not read ({error.strerror or error}) check the path") from error
+    except (ValueError, EOFError, KeyError, BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise MeasurementError(f"{path} holds no a and b ({reason}) give a file of denoise noise") from error
+    return law
 
 
 def noise_of_corrected(

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from denoise.noise_facts import NoiseLaw, camera_noise, column_noise, flat_factors, noise_of_corrected, smoothed
+from denoise.cli import main
+from denoise.noise_facts import (
+    NoiseLaw,
+    camera_noise,
+    column_noise,
+    flat_factors,
+    noise_of_corrected,
+    read_law,
+    smoothed,
+)
 from xsim import MeasurementError, Scene, expose, scene_from_dict
 from xsim.characterize import characterize, write_characteristics
 
@@ -130,6 +139,30 @@ def test_a_dead_pixel_keeps_its_value() -> None:
     factors = flat_factors(flat, 100.0)
     assert factors[1, 2] == 1.0
     np.testing.assert_allclose(np.delete(factors.ravel(), 6), 1.0)
+
+
+def test_the_command_writes_what_others_read(
+    belt: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    camera, out = tmp_path / "camera.toml", tmp_path / "noise.npz"
+    write_characteristics(camera, characterize(belt["darks"], belt["levels"]))
+    np.save(tmp_path / "flat.npy", belt["levels"][-1])
+    np.save(tmp_path / "dark.npy", belt["darks"])
+    told = ["noise", str(camera), "--raw-dark", str(tmp_path / "dark.npy"), "--per-column", "-o", str(out)]
+    assert main(told) == 2 and "give the raw flat" in capsys.readouterr().err and not out.exists()
+    told += ["--raw-flat", str(tmp_path / "flat.npy")]
+    assert main(told) == 0 and f"shape ({COLUMNS},)" in capsys.readouterr().out
+    dark, flat = belt["darks"], belt["levels"][-1]
+    law = camera_noise(camera, "flat_field_corrected", dark=dark, flat=flat, per_column=True)
+    for found, wanted in zip(read_law(out), law, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert main(told) == 2 and "--force" in capsys.readouterr().err
+    assert main([*told[:-5], "-o", str(tmp_path / "noise.toml")]) == 2 and ".npz" in capsys.readouterr().err
+    (tmp_path / "broken.npz").write_text("no arrays")
+    with pytest.raises(MeasurementError, match="holds no a and b"):
+        read_law(tmp_path / "broken.npz")
+    with pytest.raises(MeasurementError, match="not read"):
+        read_law(tmp_path / "none.npz")
 
 
 def test_what_is_missing_is_said_in_one_line(tmp_path: Path, belt: dict[str, Any]) -> None:

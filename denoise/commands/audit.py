@@ -156,7 +156,7 @@ def _black(options: argparse.Namespace, metadata: dict[str, Any]) -> float:
     """Grey value of no light."""
     if options.black_adu is not None:
         return float(options.black_adu)
-    if options.noise:
+    if options.noise and options.noise.suffix != ".npz":
         from xsim.characterize import read_characteristics
 
         is_raw = (options.state or metadata.get("state")) == "raw"
