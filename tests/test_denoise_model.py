@@ -19,7 +19,7 @@ from xsim import CorpusError, ModelError, OutputError
 torch = pytest.importorskip("torch")
 
 import denoise  # noqa: E402
-from denoise import checkpoint, restorer  # noqa: E402
+from denoise import checkpoint  # noqa: E402
 from denoise.cli import main  # noqa: E402
 
 QUICK = {"steps": 12, "batch": 4, "crop": 32, "learning_rate": 4e-3}
@@ -182,16 +182,6 @@ def test_files_that_are_no_models(tmp_path: Path, model: Path) -> None:
 
 
 # the restorer
-
-
-def test_bands_give_the_whole_image(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    noisy = np.random.default_rng(0).normal(900, 20, (203, 57)).astype(np.float32)
-    a, b = (np.full(noisy.shape, value, np.float32) for value in NOISE.values())
-    loaded = denoise.load(model)
-    whole = loaded.restore(noisy, a, b, 0)
-    monkeypatch.setattr(restorer, "BAND_PX", 57 * 24)
-    assert loaded.band_rows(noisy) == 24
-    np.testing.assert_allclose(loaded.restore(noisy, a, b, 0), whole, atol=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (40, 48), (101, 67)])

@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
 
 
 def _apply(options: argparse.Namespace) -> None:
-    from denoise.restorer import apply
+    from denoise.image_files import apply
 
     given = {"a_pixel_adu": options.a, "b_adu2": options.b, "state": options.state, "device": options.device}
     print(f"{apply(options.model, options.image, options.output, overwrite=options.force, **given)} written")
