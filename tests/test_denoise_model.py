@@ -286,7 +286,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
         (("apply", tiff, tiff), "not a safetensors file"),
         (("apply", model, tmp_path / "absent.tif"), "not read"),
         (("apply", model, tmp_path / "text.tif"), "not read"),
-        (("apply", model, tmp_path / "clean.tif"), "no 16-bit grey image"),
+        (("apply", model, tmp_path / "clean.tif"), "not a noisy frame"),
         (("apply", model, tmp_path / "restored.tif"), "not a noisy frame"),
         (("apply", model, tmp_path / "corrected.tif"), "'offset_corrected' is not what"),
         (("apply", model, tmp_path / "plain.tif"), "give --a and --b"),
