@@ -196,7 +196,9 @@ def restored_blocks(
             raise ModelError(f"{frames.path} holds pixels that are no numbers (nan or infinite) mend or cut them")
         a, b = (np.broadcast_to(each, noisy.shape) for each in noise.rows(start, stop))
         first = -start % step
-        seen.append((noisy[first::step], a[first::step], b[first::step]))
+        seen.append(
+            tuple(np.array(each[first::step], np.float32) for each in (noisy, a, b))
+        )  # no views: all would stay
         yield restorer.restore(noisy, a, b, restorer.anchor_px) if stream is None else stream.push(noisy, a, b)
     if stream is not None:
         yield stream.flush()

@@ -27,7 +27,7 @@ from xsim import ModelError
 
 __all__ = ["Restorer", "load"]
 
-LOOKED_AT_PX = 1 << 20  # of an image, to see how bright it is
+LOOKED_AT_PX = 1 << 18  # of an image, to see how bright it is
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,12 @@ class Restorer:
         if state not in trained:
             raise ModelError(f"image state {state!r} is not what {self.name} was trained on ({', '.join(trained)})")
 
-    def warn_outside(self, found: Mapping[str, float]) -> None:
-        """Warn of conditions outside the range of training."""
-        for text in outside(found, self.configuration["conditions"]):
+    def warn_outside(self, found: Mapping[str, float]) -> bool:
+        """Warn of conditions outside the range of training; whether there were any."""
+        told = outside(found, self.configuration["conditions"])
+        for text in told:
             warnings.warn(f"{self.name}: {text}", stacklevel=3)
+        return bool(told)
 
 
 def level_seen(noisy: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
