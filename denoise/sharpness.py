@@ -8,8 +8,8 @@ response and no remaining noise.
 The contrast transfer function is (max - min) / (max + min) of a square wave over that of a wide plate. All pixels of a
 group of bars have their phase (the bars are slanted, so all phases occur) and the harmonics up to the Nyquist frequency
 are fitted, five at most; max and min are those of the fit in the middle of bars and gaps. So noise has no bias, and a
-reversed phase is negative. For a linear system it is Coltman's series, CTF(f) = 4/pi (M(f) - M(3 f)/3 + M(5 f)/5 ...), as
-far as it lies below the Nyquist frequency.
+reversed phase is negative. For a linear system it is Coltman's series, 4/pi (M(f) - M(3 f)/3 + M(5 f)/5 - ...), as far
+as it lies below the Nyquist frequency.
 
 Sources: ISO 12233:2017 annex D; Coltman, J. Opt. Soc. Am. 44 (1954) 468.
 """
