@@ -106,7 +106,8 @@ def judge(
         Nothing can be measured on it, see `corpus_cases`.
     """
     cases, left_out = known_cases(restorers, corpus_cases(corpus, split, common_target(restorers)))
-    settings, hunted = by_setting(cases), hunted_cases(cases)
+    settings = by_setting(cases)
+    hunted = hunted_cases(cases, settings.values())
     middle = middle_place(cases)
     shown = shown_places(settings, hunted)
     tick("test objects")

@@ -122,8 +122,8 @@ def table(evaluation: Evaluation) -> str:
         lines.append(" ".join([f"{name:<{wide}}", *(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True))]))
     lines += [
         f"{found['images']} images of {found['corpus']!r} ({found['split']}), {found['contaminants']} contaminants",
-        f"found: at {FALSE_ALARMS:g} false alarms a pixel; r50: radius of which half are found; MTF50: of a 5 % edge, over "
-        "the clean one's;",
+        f"found: at {FALSE_ALARMS:g} false alarms a pixel; r50: radius of which half are found; MTF50: of a 5 % edge, "
+        "over the clean one's;",
         "edges: by how many standard deviations the energy of what was taken away follows the edges of the part",
     ]
     lines.append(f"bias to expect from the quanta alone: {100 * found['bias_uncertainty']:.4f} %")
@@ -157,7 +157,7 @@ def cells_of(row: dict[str, Any]) -> list[str]:
 
 def gain_text(gain: dict[str, float | None] | None) -> str:
     """A gain and its interval."""
-    if gain is None:
+    if gain is None or gain["value"] == gain["low"] == 0.0:
         return "-"
     ends = "" if gain["low"] is None else f" ({gain['low']:+.2f} {gain['high']:+.2f})"
     return f"{gain['value']:+.2f}{ends}"

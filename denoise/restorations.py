@@ -58,7 +58,7 @@ class Restoration:
         The same over the contaminants' pixels.
     contaminants : Contaminants or None
     structure : dict of Structure
-        Of what was taken away; empty for noisy and clean images.
+        Of what was taken away; of clean images that is the noise itself. Empty for noisy images.
     shown : {place of an image: [row, column] ADU}
     """
 
@@ -102,7 +102,7 @@ def measured(
         *sums.T,
         *within.T,
         Contaminants.of([restored.images[k] for k in hunted.places], hunted) if hunted else None,
-        structure_of(restored.images, cases) if restored.kind in ("filter", "model") else {},
+        structure_of(restored.images, cases) if restored.kind != "noisy" else {},
         {k: np.asarray(restored.images[k], np.float32) for k in shown},
     )
 
