@@ -10,7 +10,7 @@ from denoise.contaminants import FALSE_ALARMS
 from denoise.evaluation import Evaluation
 from denoise.evaluation_curves import detection_panels, noise_panels, sharpness_panels
 from denoise.evaluation_pictures import add_pictures
-from denoise.evaluation_table import gain_text, number, numbers, radius_text, value_of
+from denoise.evaluation_table import gain_text, number, numbers, outside_text, radius_text, value_of
 from denoise.plots import Panel, curves_plot
 from denoise.station import CONTRASTS
 from xsim import Page, Picture, Tile, figure_png
@@ -135,6 +135,9 @@ def add_figures(page: Page, found: Mapping[str, Any]) -> None:
         page.paragraph("No contaminant lies in a body away from its outline: there are no figures of detection.")
     for text in found["left_out"]:
         page.paragraph(f"Left out: {text}.")
+    for name, model in found["models"].items():
+        if text := outside_text(name, model, found["images"]):
+            page.paragraph(f"{text}.")
 
 
 def figures_row(name: str, row: Mapping[str, Any]) -> list[str]:

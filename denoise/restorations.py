@@ -34,6 +34,8 @@ class Restored:
         The same of other images, at the setting of the middle dose.
     tuning : dict
         Setting of a filter by setting of the corpus.
+    outside : int
+        Images outside the conditions that a model was trained on.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Restored:
     images: list[np.ndarray] = field(repr=False)
     restore: Callable[[np.ndarray, float, float], np.ndarray] = field(repr=False)
     tuning: dict[str, float] = field(default_factory=dict)
+    outside: int = 0
 
 
 @dataclass(frozen=True)
