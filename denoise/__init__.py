@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from denoise.audit import audit_repeats
+    from denoise.image_files import apply
     from denoise.noise_facts import camera_noise
-    from denoise.restorer import Restorer, apply, load
+    from denoise.restorer import Restorer, load
     from denoise.settings import Settings
+    from denoise.stream import Stream
     from denoise.train import train
 
-__all__ = ["Restorer", "Settings", "apply", "audit_repeats", "camera_noise", "load", "train"]
+__all__ = ["Restorer", "Settings", "Stream", "apply", "audit_repeats", "camera_noise", "load", "train"]
 
 _HOMES = {
     "Restorer": "denoise.restorer",
     "Settings": "denoise.settings",
-    "apply": "denoise.restorer",
+    "Stream": "denoise.stream",
+    "apply": "denoise.image_files",
     "audit_repeats": "denoise.audit",
     "camera_noise": "denoise.noise_facts",
     "load": "denoise.restorer",

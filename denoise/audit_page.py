@@ -9,7 +9,7 @@ import numpy as np
 from denoise.audit import Audit
 from denoise.audit_verdict import ROSE, Limits, Line, overall, told
 from denoise.repeats import tiles_of
-from xsim.report import Page, Picture, Tile, grey_png
+from xsim import Page, Picture, Tile, grey_png
 
 __all__ = ["write_page"]
 

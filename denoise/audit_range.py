@@ -11,8 +11,7 @@ import numpy as np
 from denoise import vst
 from denoise.audit_figures import Estimate
 from denoise.repeats import tiles_of
-from xsim import MeasurementError
-from xsim.quality import neighbour_correlation
+from xsim import MeasurementError, neighbour_correlation
 
 __all__ = ["Range", "noise_correlation", "range_of"]
 

@@ -24,8 +24,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from xsim import MeasurementError, write_whole
-from xsim.characterize import read_characteristics
+from xsim import MeasurementError, read_characteristics, write_whole
 
 __all__ = [
     "NoiseLaw",

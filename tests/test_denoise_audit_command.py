@@ -13,6 +13,7 @@ from tiny_corpus import tiny_corpus
 
 import datagen
 import xsim
+from xsim.characterize import characterize, write_characteristics
 
 pytest.importorskip("torch")
 
@@ -138,3 +139,30 @@ def test_bad_input_is_refused_in_one_line(
     assert "keep one" in refused(capsys, repeats, "--model", model, "--noise", "camera.toml", "--a", "1")
     assert "without --noise" in refused(capsys, repeats, "--model", model, "--raw-flat", pictures)
     assert not list(tmp_path.glob("*.html")) and not list(tmp_path.glob("*.json"))
+
+
+def test_the_noise_of_raw_frames_is_not_taken_for_that_of_corrected_ones(
+    model: Path, frames: list[xsim.Radiograph], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from denoise.frame_noise import Told
+
+    generator = np.random.default_rng(0)
+    levels = [
+        300 + 0.3 * n + np.sqrt(0.3 * n + 20) * generator.standard_normal((4, 96, 96)) for n in (0, 4e3, 1e4, 2e4)
+    ]
+    camera = tmp_path / "camera.toml"
+    write_characteristics(camera, characterize(levels[0], levels[1:]))
+    assert Told.of(file=camera, state="raw").noise is not None
+    with pytest.raises(xsim.ModelError, match="denoise noise"):
+        Told.of(file=camera, state="flat_field_corrected")
+    corrected = [{**frame.metadata, "state": "flat_field_corrected"} for frame in frames]
+    path = tmp_path / "corrected.tif"
+    xsim.write_tiff(path, frames[0].noisy.astype(np.uint16), {"image": "noisy", **corrected[0]})
+    with pytest.raises(xsim.ModelError, match="denoise noise"):
+        denoise.apply(model, path, tmp_path / "out.tif", noise=camera)
+    assert not (tmp_path / "out.tif").exists()
+    repeats = folder_of(frames, tmp_path / "repeats", metadata=False)
+    told = [repeats, "--model", model, "--noise", camera, "--no-contrast", "--json", tmp_path / "raw.json"]
+    assert main(["audit", *map(str, [*told, "--state", "raw"])]) == 0
+    found = json.loads((tmp_path / "raw.json").read_text())
+    assert found["black_adu"] == pytest.approx(300.0, abs=0.5)

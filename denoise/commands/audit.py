@@ -17,6 +17,7 @@ from xsim import (
     add_background_options,
     add_station_options,
     background_from_options,
+    read_characteristics,
     station_from_options,
     write_whole,
 )
@@ -157,8 +158,6 @@ def _black(options: argparse.Namespace, metadata: dict[str, Any]) -> float:
     if options.black_adu is not None:
         return float(options.black_adu)
     if options.noise and options.noise.suffix != ".npz":
-        from xsim.characterize import read_characteristics
-
         is_raw = (options.state or metadata.get("state")) == "raw"
         return float(read_characteristics(options.noise).offset_adu if is_raw else options.pedestal_adu)
     found = metadata.get("offset_adu")
