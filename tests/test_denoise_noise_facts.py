@@ -93,15 +93,15 @@ def test_a_camera_file_gives_the_law_of_every_state(belt: dict[str, Any], tmp_pa
 
 
 def test_the_law_of_a_mean_of_frames_of_the_tests_own() -> None:
-    """White noise of a known law, corrected and averaged by hand: 1 % in 3 million values."""
+    """White noise of a known law, corrected and averaged by hand: 2 % in 0.9 million values."""
     generator = np.random.default_rng(0)
     a, b, dark, factors, pedestal = 0.7, -50.0, 200.0, np.array([[0.6], [1.0], [1.9]]), 30.0
     x = np.array([900.0, 2000.0, 4000.0])[:, None]
-    raw = x + np.sqrt(a * x + b) * generator.standard_normal((4, 3, 1_000_000))
+    raw = x + np.sqrt(a * x + b) * generator.standard_normal((4, 3, 300_000))
     y = (factors * (raw - dark) + pedestal).mean(axis=0)
     law = noise_of_corrected(a, b, factors=factors, dark_adu=dark, pedestal_adu=pedestal, frames=4, is_rounded=False)
     wanted = law.a_pixel_adu * y.mean(axis=1, keepdims=True) + law.b_adu2
-    np.testing.assert_allclose(y.var(axis=1), wanted[:, 0], rtol=0.01)
+    np.testing.assert_allclose(y.var(axis=1), wanted[:, 0], rtol=0.02)
 
 
 def test_columns_of_the_tests_own_are_found_one_by_one() -> None:
