@@ -78,9 +78,6 @@ def add(commands: Any) -> None:
 
 
 def _audit(options: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
-    from denoise.audit import audit_repeats
     from denoise.audit_page import write_page
     from denoise.audit_verdict import Limits, as_json, as_text, overall, verdict
     from denoise.checkpoint import check_new
@@ -91,30 +88,9 @@ def _audit(options: argparse.Namespace) -> None:
         if path:
             check_new(path, options.force)
     restorer = load(options.model, options.device)
-    repeats = read_repeats(options.repeats)
-    state = options.state or repeats.metadata.get("state")
-    if state is None:
-        raise ModelError(f"{repeats.file} does not tell its state (raw, offset_corrected, ...) give --state")
-    restorer.check_state(state)
-    law = noise_from_options(options, repeats.metadata, state, repeats.pixels.shape[1:], options.frames or 1)
-    spheres = _spheres(options, repeats)
+    audit = _measured(options, restorer, read_repeats(options.repeats))
     names = [field.name for field in fields(Limits)]
-    chosen = {name: value for name in names if (value := getattr(options, f"limit_{name}")) is not None}
-    with tqdm(desc="restoring", unit="frame") as bar, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*trained on.*")  # the verdict tells, once
-        audit = audit_repeats(
-            repeats.pixels,
-            lambda frame: restorer(frame, *law),
-            law,
-            _black(options, repeats.metadata),
-            trained=restorer.configuration,
-            metadata=repeats.metadata,
-            saturation_adu=repeats.metadata.get("saturation_adu"),
-            spheres=spheres,
-            seed=options.seed,
-            tick=bar.update,
-        )
-    limits = Limits(**chosen)
+    limits = Limits(**{name: value for name in names if (value := getattr(options, f"limit_{name}")) is not None})
     lines = verdict(audit, limits)
     print(as_text(audit, lines, restorer.name))
     if options.json:
@@ -125,6 +101,34 @@ def _audit(options: argparse.Namespace) -> None:
         print(f"{options.output} written")
     if options.strict and overall(lines) != "pass":
         raise SystemExit(1)
+
+
+def _measured(options: argparse.Namespace, restorer: Any, repeats: Any) -> Any:
+    """The audit, with a line that tells how far it is."""
+    from tqdm import tqdm
+
+    from denoise.audit import audit_repeats
+
+    state = options.state or repeats.metadata.get("state")
+    if state is None:
+        raise ModelError(f"{repeats.file} does not tell its state (raw, offset_corrected, ...) give --state")
+    restorer.check_state(state)
+    law = noise_from_options(options, repeats.metadata, state, repeats.pixels.shape[1:], options.frames or 1)
+    spheres, black = _spheres(options, repeats), _black(options, repeats.metadata)
+    with tqdm(desc="restoring", unit="frame") as bar, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*trained on.*")  # the verdict tells, once
+        return audit_repeats(
+            repeats.pixels,
+            lambda frame: restorer(frame, *law),
+            law,
+            black,
+            trained=restorer.configuration,
+            metadata=repeats.metadata,
+            saturation_adu=repeats.metadata.get("saturation_adu"),
+            spheres=spheres,
+            seed=options.seed,
+            tick=bar.update,
+        )
 
 
 def _spheres(options: argparse.Namespace, repeats: Any) -> Any:
