@@ -85,11 +85,12 @@ class Journal:
         """Take up where ``state`` was asked."""
         self.rows, self.recent, self.validated = state["rows"], state["recent"], state["validated"]
 
-    def last_losses(self) -> tuple[float | None, float | None]:
+    def last_losses(self) -> dict[str, float | None]:
         """Mean loss of the last ten rows, and the last loss of validation; None where there is none."""
         train = [row["train_loss"] for row in self.rows[-10:]]
         validated = [row["val_loss"] for row in self.rows if "val_loss" in row]
-        return sum(train) / len(train) if train else None, validated[-1] if validated else None
+        mean = sum(train) / len(train) if train else None
+        return {"train_loss": mean, "val_loss": validated[-1] if validated else None}
 
     def table(self) -> str:
         """The rows as CSV text."""
