@@ -177,6 +177,7 @@ def refused(capsys, *arguments):
 def test_what_cannot_be_judged_is_refused_in_one_line(store, model, tmp_path, capsys):
     assert "no samples in split 'val'" in refused(capsys, model, store, "--split", "val")
     assert "given twice" in refused(capsys, model, model, store)
+    assert "no format 'panel'" in refused(capsys, model, store, "--format", "panel")
     corrected = made(tmp_path, state='state = "flat_field_corrected"')
     assert "flat_field_corrected: little was not trained on that" in refused(capsys, model, corrected)
     assert list(tmp_path.glob("*.html")) == []
