@@ -116,8 +116,10 @@ def case_of_radiograph(image: xsim.Radiograph) -> Case:
     return Case(image.noisy, image.clean, image.labels, image.metadata, image.metadata["bodies"], image.valid)
 
 
-def corpus_cases(corpus: datagen.Corpus, split: str, target: str = "clean") -> list[Case]:
-    """All samples of a part of a corpus, of every format, but those without a valid pixel.
+def corpus_cases(
+    corpus: datagen.Corpus, split: str, target: str = "clean", formats: Sequence[str] | None = None
+) -> list[Case]:
+    """All samples of a part of a corpus but those without a valid pixel.
 
     Parameters
     ----------
@@ -125,13 +127,15 @@ def corpus_cases(corpus: datagen.Corpus, split: str, target: str = "clean") -> l
     split : {"train", "val", "test"}
     target : str
         Image that restored ones are compared with: "clean", or "clean_pair" for restorers from one camera to another.
+    formats : sequence of str, optional
+        Detector formats; all of them by default.
 
     Raises
     ------
     CorpusError
         There are none, they have no such images, or their dose is not known.
     """
-    cases = [case for case in _samples(corpus, split, target) if case.valid.any()]
+    cases = [case for case in _samples(corpus, split, target, formats or corpus.formats) if case.valid.any()]
     if not cases:
         raise CorpusError(f"{corpus.path} has no samples in split {split!r} choose another")
     if any(case.params.get(name) is None for case in cases for name in DOSE):
@@ -139,9 +143,9 @@ def corpus_cases(corpus: datagen.Corpus, split: str, target: str = "clean") -> l
     return cases
 
 
-def _samples(corpus: datagen.Corpus, split: str, target: str) -> Iterator[Case]:
+def _samples(corpus: datagen.Corpus, split: str, target: str, formats: Sequence[str]) -> Iterator[Case]:
     pair = PAIR if target.endswith(PAIR) else ""
-    for name in corpus.formats:
+    for name in formats:
         view = corpus.subset(name, split)
         if pair and target not in view.images:
             raise CorpusError(f"{corpus.path} has no {target} (what this model restores) make it with [detector.pair]")

@@ -89,6 +89,7 @@ def judge(
     split: str = "test",
     filters: Sequence[str] = FILTERS,
     tick: Callable[[str], None] = lambda name: None,
+    formats: Sequence[str] | None = None,
 ) -> Evaluation:
     """Measure models on a part of a corpus.
 
@@ -101,6 +102,8 @@ def judge(
         Classical denoisers beside them.
     tick : callable
         Called with the name of what is done next.
+    formats : sequence of str, optional
+        Detector formats; all of them by default.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def judge(
     CorpusError
         Nothing can be measured on it, see `corpus_cases`.
     """
-    cases, left_out = known_cases(restorers, corpus_cases(corpus, split, common_target(restorers)))
+    cases, left_out = known_cases(restorers, corpus_cases(corpus, split, common_target(restorers), formats))
     settings = by_setting(cases)
     hunted = hunted_cases(cases, settings.values())
     middle = middle_place(cases)
