@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from denoise.image_files import apply
+    from denoise.onnx_model import export
     from denoise.restorer import Restorer, load
     from denoise.settings import Settings
     from denoise.stream import Stream
     from denoise.train import train
 
-__all__ = ["Restorer", "Settings", "Stream", "apply", "load", "train"]
+__all__ = ["Restorer", "Settings", "Stream", "apply", "export", "load", "train"]
 
 _HOMES = {
     "Restorer": "denoise.restorer",
     "Settings": "denoise.settings",
     "Stream": "denoise.stream",
     "apply": "denoise.image_files",
+    "export": "denoise.onnx_model",
     "load": "denoise.restorer",
 }
 
