@@ -9,10 +9,10 @@ noise. What the pixel's own value tells is put back afterwards, as the mean of t
 
     x = (mu v_n + y v_p) / (v_n + v_p),    v_n = a mu + b,    v_p = max(s^2 - v_n, 1e-3 v_n).
 
-In the domain "vst" the network works on z = T(y), one noise at all levels. Then E[y | neighbours] = T^-1(mu_z) + a s_z^2 / 4
-for the algebraic inverse, exactly, because y = T^-1(z) is a square of z; with s_z = 1 that is the unbiased inverse, and
-the algebraic one alone would lose a/4. In the domain "linear" nothing need be known of the noise: a and b are fitted.
-Noise has to be independent from pixel to pixel; what is correlated is decorrelated first.
+In the domain "vst" the network works on z = T(y), where noise is the same at all levels; mu and s^2 are brought
+back to ADU before pixel and neighbours are weighed, each without bias (blindspot_prediction.py). In the domain "linear"
+nothing need be known of the noise, and the network sees the level. With ``noise`` "fitted" (a, b) is each image's own
+line (noise_fit.py). Noise has to be independent from pixel to pixel; what is correlated is decorrelated first.
 
 Sources: Laine, Karras, Lehtinen, Aila, NeurIPS 2019; Khademi, Rao, Minnerath, Hagen, Ventura, Self-supervised
 Poisson-Gaussian denoising, WACV 2021.
@@ -20,25 +20,34 @@ Poisson-Gaussian denoising, WACV 2021.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from denoise import vst
+import datagen
+from denoise.blindspot_prediction import noise_variance, posterior_mean, prediction
+from denoise.methods import Batch, Method, Moment, Settings, network_radius
+from denoise.noise_cnn import to_domain
+from denoise.noise_fit import fitted_lines
 from xsim import ModelError
 
-__all__ = ["DOMAINS", "NOISES", "OPTIONS", "loss", "network_options", "posterior_mean", "prediction", "restore"]
+__all__ = [
+    "DOMAINS",
+    "METHOD",
+    "NOISES",
+    "loss",
+    "network_options",
+    "prepare",
+    "radius",
+    "restore",
+]
 
 DOMAINS = ("vst", "linear")
 NOISES = ("given", "fitted")
-OPTIONS = {"domain": "vst", "noise": "given"}
-FLOOR = 1e-3  # of the noise's variance, for what neighbours leave open
-LEAST_QUANTA = 0.01  # noise is at least that of so many quanta, where mu lies below the dark level
+LOOKED_AT = 64  # samples that the unit is taken from
 
 
-def network_options(settings: Mapping[str, Any]) -> dict[str, Any]:
+def network_options(settings: Settings) -> dict[str, object]:
     """A blind network with two outputs; it sees the level where noise grows with it.
 
     Raises
@@ -54,9 +63,23 @@ def network_options(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"inputs": 1, "outputs": 2, "level_free": settings["domain"] == "vst"}
 
 
-def loss(
-    network: nn.Module, batch: Mapping[str, Tensor], settings: Mapping[str, Any], moment: Any
-) -> tuple[Tensor, Tensor]:
+def prepare(views: list[datagen.CorpusView], settings: Settings) -> dict[str, object]:
+    """Unit of the linear domain, from noisy images alone: the median difference of neighbours, in ADU of noise."""
+    if settings["domain"] != "linear":
+        return {}
+    medians = []
+    for view in views:
+        for k in range(0, len(view), max(1, len(view) // LOOKED_AT)):
+            medians.append(np.median(np.abs(np.diff(view[k]["noisy"].astype(np.float32), axis=1))))
+    return {"noise_scale_adu": float(np.mean(medians)) / (0.6745 * 2.0**0.5)}
+
+
+def radius(network: nn.Module, settings: Settings) -> int | None:
+    """Reach of a restored pixel; noise that is fitted to each image takes all of it."""
+    return None if settings["noise"] == "fitted" else network_radius(network, settings)
+
+
+def loss(network: nn.Module, batch: Batch, settings: Settings, moment: Moment) -> tuple[Tensor, Tensor]:
     """Sum of (z - mu)^2 / s^2 + log s^2 over valid pixels and their number; 1 a pixel is what unit noise scores.
 
     Parameters
@@ -69,57 +92,31 @@ def loss(
     moment : Moment
         Not used: nothing is random here.
     """
-    z = _domain(batch["noisy"], batch["a"], batch["b"], settings)
+    z = to_domain(batch["noisy"], batch["a"], batch["b"], settings)
     mean, sd = network(z).chunk(2, dim=1)
     terms = ((z - mean) / sd) ** 2 + 2.0 * torch.log(sd)
     valid = batch["valid"]
     return (terms * valid).sum(), valid.sum()
 
 
-def restore(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: Mapping[str, Any]) -> Tensor:
-    """Restored images [image, 1, row, column] ADU of noisy ones, by the noise given or that fitted to each image."""
-    mean, variance = prediction(network, noisy, a, b, settings)
-    if settings["noise"] == "fitted":
-        from denoise.noise_fit import fitted_lines
+def restore(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: Settings) -> Tensor:
+    """Restored images [image, 1, row, column] ADU of noisy ones.
 
+    With ``noise`` "fitted" each image's own line takes the place of a and b, which count where none fits it.
+    """
+    if settings["noise"] == "fitted":
         a, b = fitted_lines(network, noisy, a, b, settings)
+    mean, variance = prediction(network, noisy, a, b, settings)
     return posterior_mean(noisy, mean, variance, noise_variance(mean, a, b))
 
 
-def prediction(
-    network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: Mapping[str, Any]
-) -> tuple[Tensor, Tensor]:
-    """Mean [ADU] and variance [ADU^2] of every pixel value as its neighbours tell them, [image, 1, row, column] each."""
-    mean, sd = network(_domain(noisy, a, b, settings)).chunk(2, dim=1)
-    if settings["domain"] == "linear":
-        scale = settings["noise_scale_adu"]
-        return mean * scale, (sd * scale) ** 2
-    squared = sd * sd
-    value = vst.inverse(mean, a, b) + a * squared / 4.0
-    return value, squared * noise_variance(value, a, b)
-
-
-def noise_variance(mean: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """v_n = a mu + b [ADU^2], above 0."""
-    return torch.maximum(a * mean + b, LEAST_QUANTA * a * a + 0.0 * mean)
-
-
-def posterior_mean(noisy: Tensor, mean: Tensor, variance: Tensor, noise: Tensor) -> Tensor:
-    """Mean of what the clean value may be, of the pixel's value and of what its neighbours say [ADU].
-
-    Parameters
-    ----------
-    noisy, mean : [image, 1, row, column] ADU
-    variance : ADU^2
-        Of the pixel value about ``mean``: of the noise, and of what the neighbours leave open.
-    noise : ADU^2
-        Of the noise alone.
-    """
-    left_open = torch.maximum(variance - noise, FLOOR * noise)
-    return (mean * noise + noisy * left_open) / (noise + left_open)
-
-
-def _domain(x: Tensor, a: Tensor, b: Tensor, settings: Mapping[str, Any]) -> Tensor:
-    if settings["domain"] == "linear":
-        return x / settings["noise_scale_adu"]
-    return vst.forward(x, a, b)
+METHOD = Method(
+    loss,
+    restore,
+    network_options,
+    images=("noisy", "valid"),
+    options={"domain": "vst", "noise": "given"},
+    network="blindspot",
+    prepare=prepare,
+    radius=radius,
+)

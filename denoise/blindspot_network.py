@@ -1,6 +1,6 @@
-"""Blind-spot network: it tells the mean and the spread of a pixel from its neighbours, and never sees the pixel itself.
+"""Blind-spot network: it tells the mean and the spread of a pixel from its neighbours and never sees the pixel itself.
 
-A U-Net that looks upwards only sees the image and its three other quarter turns: each 3x3 convolution is moved up by one
+A U-Net that looks upwards only sees the image and its three other quarter turns: each 3x3 convolution is moved up by a
 row, each pooling by one, so that row i depends on rows up to i; one last move by a row leaves those up to i - 1. Turned
 back, the four looks cover every neighbour and miss the pixel, and 1x1 convolutions join them. The derivative of both
 outputs by the pixel's own value is exactly 0, whatever the weights.
@@ -85,7 +85,7 @@ class BlindSpot(NoisePredictor):
     """Mean and standard deviation of every pixel, told from its neighbours.
 
     Takes z [image, 1, row, column] of any size and gives [image, 2, row, column]: the mean, and a standard deviation
-    of 0.03 at least. Bands that begin at multiples of ``multiple`` and have ``radius`` around give what the image gives.
+    of 0.03 at least. Bands that begin at multiples of ``multiple``, with ``radius`` around, give what the image gives.
 
     Parameters
     ----------

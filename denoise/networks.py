@@ -138,7 +138,11 @@ class DnCNN(NoisePredictor):
         return self.last(self.inner(self.entry(z)))
 
 
-NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "dncnn": DnCNN}
+def known_networks() -> dict[str, type[NoisePredictor]]:
+    """Networks by name."""
+    from denoise.blindspot_network import BlindSpot
+
+    return {"unet": UNet, "dncnn": DnCNN, "blindspot": BlindSpot}
 
 
 def make_network(
@@ -149,7 +153,7 @@ def make_network(
     Parameters
     ----------
     name : str
-        unet or dncnn.
+        unet, dncnn or blindspot.
     inputs, outputs : int
         Channels.
     level_free : bool or sequence of bool
@@ -162,9 +166,10 @@ def make_network(
     ModelError
         Unknown name or option.
     """
-    if name not in NETWORKS:
-        raise ModelError(f"unknown network {name!r} (known: {', '.join(NETWORKS)})")
+    known = known_networks()
+    if name not in known:
+        raise ModelError(f"unknown network {name!r} (known: {', '.join(known)})")
     try:
-        return NETWORKS[name](inputs=inputs, outputs=outputs, level_free=level_free, **options)
+        return known[name](inputs=inputs, outputs=outputs, level_free=level_free, **options)
     except TypeError as error:
         raise ModelError(f"network {name!r} cannot be made ({error})") from None

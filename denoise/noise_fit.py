@@ -1,9 +1,9 @@
 """Noise of a camera from its own images: the line Var y = a x + b, fitted to what a blind network could not foretell.
 
-A network that does not see pixel i foretells its value y as mu. The residual y - mu holds the pixel's noise, of variance
-a x + b, and the network's own error, independent of it. Where the network says that it knows (s^2 is least for the level,
-in flat parts) that error is what its neighbours' noise does to mu, a share g of the noise's variance; g is measured by
-what a little more noise changes in mu. The line is then the maximum of the Gaussian likelihood of
+A network that does not see pixel i foretells its value y as mu. The residual y - mu holds the pixel's noise, of
+variance a x + b, and the network's own error, independent of it. Where the network is surest (s^2 is least against the
+noise, in flat parts) that error is what its neighbours' noise does to mu, a share g of the noise's variance; g is
+measured by what a little more noise changes in mu. The line then is of the greatest Gaussian likelihood of
 
     y - mu ~ N(0, (1 + g) (a mu + b))
 
@@ -12,15 +12,16 @@ over these pixels. s^2 does not depend on y, so choosing by it does not bend the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from denoise import blindspot
 from denoise.blindspot_network import neighbour_mean
+from denoise.blindspot_prediction import noise_variance, prediction
+from denoise.methods import Settings
 from xsim import ModelError
 
 if TYPE_CHECKING:
@@ -72,9 +73,7 @@ def fit_noise(
     return found
 
 
-def fitted_lines(
-    network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: Mapping[str, Any]
-) -> tuple[Tensor, Tensor]:
+def fitted_lines(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
     """(a, b) of each image by itself, [image, 1, 1, 1]; the given ones where none fits.
 
     Parameters
@@ -93,7 +92,7 @@ def fitted_lines(
 
 
 def fitted_line(
-    network: nn.Module, images: Sequence[Tensor], settings: Mapping[str, Any], offset_adu: float | None = None
+    network: nn.Module, images: Sequence[Tensor], settings: Settings, offset_adu: float | None = None
 ) -> tuple[float, float] | None:
     """One line for all images [1, 1, row, column] ADU together; None where none fits."""
     line = rough_line(images, offset_adu)
@@ -108,16 +107,16 @@ def fitted_line(
 
 
 def _sure_pixels(
-    network: nn.Module, image: Tensor, a: Tensor, b: Tensor, settings: Mapping[str, Any]
+    network: nn.Module, image: Tensor, a: Tensor, b: Tensor, settings: Settings
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Residuals, freed of the network's share g, and means of the pixels that the network is surest of, float64 [pixel]."""
-    mean, variance = blindspot.prediction(network, image, a, b, settings)
-    noise = blindspot.noise_variance(mean, a, b)
+    """Residuals, freed of the network's share g, and means of the surest pixels, float64 [pixel]."""
+    mean, variance = prediction(network, image, a, b, settings)
+    noise = noise_variance(mean, a, b)
     inner = (..., slice(EDGE_PX, -EDGE_PX), slice(EDGE_PX, -EDGE_PX))
     unsure = (variance / noise)[inner]
     sure = unsure <= unsure.quantile(CHOSEN) if unsure.numel() < 1 << 24 else unsure <= unsure.median()
     nudge = NUDGE * noise.sqrt() * _unit_noise(image)
-    changed = (blindspot.prediction(network, image + nudge, a, b, settings)[0] - mean)[inner][sure]
+    changed = (prediction(network, image + nudge, a, b, settings)[0] - mean)[inner][sure]
     share = float((changed**2 / (NUDGE**2 * noise[inner][sure])).mean())
     residual = (image - mean)[inner][sure] / (1.0 + share) ** 0.5
     return residual.double().cpu().numpy(), mean[inner][sure].double().cpu().numpy()
