@@ -108,9 +108,9 @@ class BlindSpot(NoisePredictor):
         self,
         inputs: int = 1,
         outputs: int = 2,
-        features: int = 16,
+        features: int = 8,
         levels: int = 2,
-        widest: int = 32,
+        widest: int = 16,
         level_free: bool = True,
     ) -> None:
         super().__init__()
