@@ -60,7 +60,7 @@ def test_loss_is_least_at_the_mean_and_the_variance_of_valid_pixels() -> None:
     assert abs(float(best.mean.grad)) < 1e-6 * float(count) and abs(float(best.sd.grad)) < 1e-6 * float(count)
     for mean, sd in ((1.01, 1.0), (0.99, 1.0), (1.0, 1.05), (1.0, 0.95)):
         assert blindspot.loss(Told(best.mean.item() * mean, best.sd.item() * sd), batch, VST, None)[0] > total
-    assert float(total / count) == pytest.approx(1.0, abs=0.05), "1 a pixel where nothing but noise is left"
+    assert total.item() / int(count) == pytest.approx(1.0, abs=0.05), "1 a pixel where nothing but noise is left"
 
 
 @pytest.mark.parametrize("levels", [(12.0, 12.0), (40.0, 40.0), (40.0, 90.0), (1000.0, 1400.0)])
