@@ -8,11 +8,9 @@ contrast of its own thickness, whatever lies above it,
 -ln of the transmission where the signal s is far above the noise c of a dark pixel, and still a number, and invertible,
 at and below 0. The high energy is brought to the contrast of the low one by the ratio of the images' mean attenuations.
 Four levels of the db4 transform: the approximation is the mean of both, each detail that of the energy that shows
-it better, the greater |d| / variance, the variance of L being (a x + b) / (s^2 + 4 c^2). An image fused with itself is
-that image.
-
-Where images are as noisy as a camera gives them, the greater of two details is often the greater noise: fuse restored
-images, or take the rule "sum".
+it better, the greater |d| / variance, the variance of L being (a x + b) / (s^2 + 4 c^2). Where neither stands out of
+its noise the greater of two is only the greater noise: there it is their mean, weighted by inverse variance. An image
+fused with itself is that image.
 """
 
 from __future__ import annotations
@@ -34,6 +32,7 @@ APPROXIMATIONS = ("mean", "weighted")
 WAVELET = "db4"
 LEVELS = 4
 ENERGY_PX = 3  # window of the local energy, in coefficients
+SIGNIFICANT = 3.0  # standard deviations of its noise, from which on a detail stands out
 LEAST_SIGNIFICANCE = 5.0  # of the mean attenuations, for their ratio to be taken
 
 
@@ -123,8 +122,8 @@ def fuse(
         Of any size; restored or noisy, both the same.
     low_beam, high_beam : Beam
     rule : {"max", "sum", "energy"}
-        Of details: the one of the greater |d| / variance; the mean weighted by inverse variance; the one of the greater
-        energy over variance in 3 x 3 coefficients.
+        Of details: the one of the greater |d| / variance where either is three standard deviations of its noise, else
+        the mean weighted by inverse variance; that mean everywhere; as the first, by the energy of 3 x 3 coefficients.
     approximation : {"mean", "weighted"}
         Of what is coarser than 16 pixels: the plain mean, or that weighted by inverse variance.
 
@@ -184,14 +183,16 @@ def fused_attenuation(
 
 def fused_detail(details: list[np.ndarray], variances: list[np.ndarray], rule: str) -> np.ndarray:
     """One band of details of two."""
+    mean = weighted(details, variances)
     if rule == "sum":
-        return weighted(details, variances)
-    if rule == "max":
-        shown = [np.abs(detail) / variance for detail, variance in zip(details, variances, strict=True)]
-    else:
-        energy = (ndimage.uniform_filter(detail**2, ENERGY_PX, mode="nearest") for detail in details)
-        shown = [each / variance for each, variance in zip(energy, variances, strict=True)]
-    return np.where(shown[0] >= shown[1], details[0], details[1])
+        return mean
+    sizes = [np.abs(detail) for detail in details]
+    if rule == "energy":
+        sizes = [np.sqrt(ndimage.uniform_filter(detail**2, ENERGY_PX, mode="nearest")) for detail in details]
+    one, other = (size / variance for size, variance in zip(sizes, variances, strict=True))
+    significance = [size / np.sqrt(variance) for size, variance in zip(sizes, variances, strict=True)]
+    chosen = np.where(one >= other, details[0], details[1])
+    return np.where(np.maximum(*significance) > SIGNIFICANT, chosen, mean)
 
 
 def weighted(values: list[np.ndarray], variances: list[np.ndarray]) -> np.ndarray:

@@ -38,9 +38,17 @@ EDGE_PX = 1  # pixels at the image's edge miss neighbours
 
 
 def fit_noise(
-    restorer: Restorer, frames: np.ndarray | Sequence[np.ndarray], *, offset_adu: float | None = None
+    restorer: Restorer,
+    frames: np.ndarray | Sequence[np.ndarray],
+    *,
+    offset_adu: float | None = None,
+    read_noise_adu: float | None = None,
 ) -> tuple[float, float]:
-    """Noise parameters of a camera from frames of it, restored or not before, with nothing known of them.
+    """Noise parameters of a camera from frames of it with nothing, or only its dark frame, known.
+
+    Frames of several exposures tell both. One frame tells the variance at the levels it shows: a slope that is off by
+    3 % may move b, the variance extrapolated to 0, by its own size; and behind thick parts quanta are of higher energy,
+    which bends the line. With offset and read noise of a dark frame only the slope is left to fit.
 
     Parameters
     ----------
@@ -50,6 +58,8 @@ def fit_noise(
         Noisy frames of one camera with one setting. The more levels they show, the better the line is known.
     offset_adu : float, optional
         Pixel value without radiation, where it is known: noise is not below 0 there.
+    read_noise_adu : float, optional
+        Standard deviation of a dark pixel, with ``offset_adu``: the line is fixed there.
 
     Returns
     -------
@@ -67,7 +77,8 @@ def fit_noise(
         raise ModelError(f"frames are images of 8 x 8 pixels at least (given {[e.shape for e in images]})")
     tensors = [torch.from_numpy(each.copy())[None, None].to(restorer.device) for each in images]
     with torch.inference_mode():
-        found = fitted_line(restorer.network, tensors, restorer.configuration["settings"], offset_adu)
+        settings = restorer.configuration["settings"]
+        found = fitted_line(restorer.network, tensors, settings, offset_adu, read_noise_adu)
     if found is None:
         raise ModelError("no line Var y = a x + b with a > 0 fits the frames (one level only?) give more levels")
     return found
@@ -92,7 +103,11 @@ def fitted_lines(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settin
 
 
 def fitted_line(
-    network: nn.Module, images: Sequence[Tensor], settings: Settings, offset_adu: float | None = None
+    network: nn.Module,
+    images: Sequence[Tensor],
+    settings: Settings,
+    offset_adu: float | None = None,
+    read_noise_adu: float | None = None,
 ) -> tuple[float, float] | None:
     """One line for all images [1, 1, row, column] ADU together; None where none fits."""
     line = rough_line(images, offset_adu)
@@ -102,7 +117,7 @@ def fitted_line(
         a, b = (images[0].new_tensor(each).view(1, 1, 1, 1) for each in line)
         parts = [_sure_pixels(network, image, a, b, settings) for image in images]
         residual, mean = (np.concatenate(each) for each in zip(*parts, strict=True))
-        line = likeliest_line(residual, mean, line, offset_adu)
+        line = likeliest_line(residual, mean, line, offset_adu, read_noise_adu)
     return line
 
 
@@ -141,7 +156,11 @@ def rough_line(images: Sequence[Tensor], offset_adu: float | None = None) -> tup
 
 
 def likeliest_line(
-    residual: np.ndarray, mean: np.ndarray, start: tuple[float, float], offset_adu: float | None = None
+    residual: np.ndarray,
+    mean: np.ndarray,
+    start: tuple[float, float],
+    offset_adu: float | None = None,
+    read_noise_adu: float | None = None,
 ) -> tuple[float, float] | None:
     """Line of the greatest Gaussian likelihood, residual ~ N(0, a mean + b), by Fisher's scoring.
 
@@ -152,13 +171,18 @@ def likeliest_line(
         A line to begin with; residuals beyond 5 of its standard deviations are left out.
     offset_adu : float, optional
         The line is not below 0 there.
+    read_noise_adu : float, optional
+        The line has this value squared there.
 
     Returns
     -------
     a, b, or None where a is not above 0
     """
     a, b = start
-    origin = float(mean.min()) if offset_adu is None else min(offset_adu, float(mean.min()))
+    fixed = None if offset_adu is None or read_noise_adu is None else read_noise_adu**2
+    origin = float(mean.min()) if offset_adu is None else offset_adu
+    if fixed is None:
+        origin = min(origin, float(mean.min()))
     height, square = mean - origin, residual**2
     least = 1e-3 * float(np.mean(square))
     rise, base = a, max(b + a * origin, least)
@@ -168,6 +192,9 @@ def likeliest_line(
         weight = kept / variance**2
         moments = [float(np.sum(weight * height**k)) for k in range(3)]
         values = [float(np.sum(weight * square * height**k)) for k in range(2)]
+        if fixed is not None:
+            rise, base = (values[1] - fixed * moments[1]) / moments[2], fixed
+            continue
         determinant = moments[0] * moments[2] - moments[1] ** 2
         if not determinant > 1e-9 * moments[0] * moments[2]:
             return None

@@ -68,17 +68,17 @@ def test_a_detail_that_one_energy_shows_is_in_the_fused_image() -> None:
     """Noise-free: a speck of the low image only, a scratch of the high one only, both with their own contrast."""
     depth = np.full((128, 128), 0.5)
     low, high = depth.copy(), depth.copy()
-    low[30:33, 30:33] += 0.1
-    high[90:92, :] += 0.08
+    low[30:33, 30:33] += 0.5
+    high[90:92, :] += 0.4
     frames = [
         beam.offset_adu + (beam.open_beam_adu - beam.offset_adu) * np.exp(-each)
         for beam, each in ((LOW, low), (HIGH, high))
     ]
     found = fuse(*frames, LOW, replace(HIGH, a=LOW.a, b=LOW.b, open_beam_adu=2300.0 + 1000.0))
     attenuation = LOW.attenuation(found.image)
-    assert attenuation[31, 31] - 0.5 == pytest.approx(0.1, rel=0.2)
-    assert attenuation[90:92].mean() - 0.5 == pytest.approx(0.08, rel=0.2)
-    assert abs(attenuation[60, 60] - 0.5) < 0.01
+    assert attenuation[31, 31] - 0.5 == pytest.approx(0.5, rel=0.2)
+    assert attenuation[90:92].mean() - 0.5 == pytest.approx(0.4, rel=0.2)
+    assert abs(attenuation[60, 60] - 0.5) < 0.02
 
 
 def test_the_high_energy_is_brought_to_the_contrast_of_the_low_one() -> None:
@@ -97,8 +97,8 @@ def test_the_weighted_sum_of_white_noise_is_as_good_as_both_together() -> None:
     found = fuse(*frames, LOW, HIGH, rule="sum", approximation="weighted")
     best = 1.0 / (1.0 / noise[0] + 1.0 / noise[1] / found.contrast_ratio**2)
     assert float(LOW.attenuation(found.image).var()) == pytest.approx(best, rel=0.02)
-    greater = fuse(*frames, LOW, HIGH, rule="max")
-    assert float(LOW.attenuation(greater.image).var()) > noise[0], "the greater of two noises is no less noise"
+    greater = fuse(*frames, LOW, HIGH, rule="max", approximation="weighted")
+    assert float(LOW.attenuation(greater.image).var()) < 1.1 * best, "noise is not chosen because it is great"
 
 
 def test_variances_lie_where_their_coefficients_do() -> None:

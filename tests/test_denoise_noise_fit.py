@@ -75,6 +75,15 @@ def test_a_known_offset_narrows_the_fit() -> None:
     assert np.mean(np.abs(errors[300.0])) < 0.5 * np.mean(np.abs(errors[None]))
 
 
+def test_a_dark_frame_leaves_the_slope_alone_to_fit() -> None:
+    """From two levels of one frame, both parameters within the bars that the whole line misses there."""
+    for seed in range(3):
+        frame = wedge(2.0, 300.0, 4.0, seed)[:, 120:]
+        a, b = fit_noise(restorer(VST), frame, offset_adu=300.0, read_noise_adu=4.0)
+        assert a == pytest.approx(2.0, rel=0.06)
+        assert a * 300.0 + b == pytest.approx(16.0)
+
+
 def test_each_image_of_a_batch_has_its_own_line() -> None:
     cameras = [(2.0, 300.0, 4.0), (0.6, 100.0, 2.0)]
     noisy = torch.from_numpy(np.stack([wedge(*camera, 3) for camera in cameras]))[:, None]
