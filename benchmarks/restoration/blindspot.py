@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from denoise.evaluation import Case, psnr_db
 from denoise.fusion import APPROXIMATIONS, RULES, Beam, fuse
 from denoise.noise_fit import fit_noise, likeliest_line
 from restoration import Corpora, by_setting, setting_of
+from restoration.naturalness import brisque_scores
 from xsim import ModelError
 from xsim.quality import contrast_to_noise
 
@@ -41,7 +43,7 @@ def run(corpora: Corpora, seed: int, quick: bool) -> dict[str, Any]:
         warnings.simplefilter("ignore")  # of ranges: the settings are inside, the levels of single images may not be
         return {
             "centre_gradient": centre_gradient(blind, cases[0]),
-            **restoration(blind, supervised, cases),
+            **restoration(blind, supervised, cases, corpora.python_bm3d),
             **fitted_noise(blind, cases),
             **fusion(blind, exposures(corpora, cases)),
         }
@@ -60,7 +62,9 @@ def centre_gradient(restorer: denoise.Restorer, case: Case) -> float:
     return float(slopes.diagonal(dim1=1, dim2=2).abs().max())
 
 
-def restoration(blind: denoise.Restorer, supervised: denoise.Restorer, cases: list[Case]) -> dict[str, Any]:
+def restoration(
+    blind: denoise.Restorer, supervised: denoise.Restorer, cases: list[Case], python: Path | None
+) -> dict[str, Any]:
     """PSNR and bias against the clean images, of the noisy ones, of both networks and of what neighbours alone tell."""
     images = {
         "noisy": [case.noisy for case in cases],
@@ -72,6 +76,9 @@ def restoration(blind: denoise.Restorer, supervised: denoise.Restorer, cases: li
         f"psnr_{name}_db": by_setting(cases, [psnr_db(x, c) for x, c in zip(each, cases, strict=True)])
         for name, each in images.items()
     }
+    for name, each in {**images, "clean": [case.clean for case in cases]}.items():
+        if (scores := brisque_scores(python, each)) is not None:
+            figures[f"brisque_{name}"] = by_setting(cases, scores)
     own = figures["psnr_restored_db"]
     figures["gain_over_noisy_db"] = {name: own[name] - value for name, value in figures["psnr_noisy_db"].items()}
     figures["behind_supervised_db"] = {name: value - own[name] for name, value in figures["psnr_supervised_db"].items()}
