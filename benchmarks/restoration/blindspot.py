@@ -170,7 +170,8 @@ def exposures(corpora: Corpora, cases: list[Case]) -> list[Exposures]:
         if case is not None:
             low, high = (beam(sample["params"], end) for end in ("", "_second"))
             pair = (sample["noisy"], sample["noisy_second"])
-            found.append(Exposures(case, pair, (low, high), sphere_regions(sample, case.spheres)))
+            spheres = [int(body["label"]) for body in case.bodies if body["class"] == "sphere"]
+            found.append(Exposures(case, pair, (low, high), sphere_regions(sample, spheres)))
     return found
 
 
