@@ -10,6 +10,7 @@ from denoise.commands import (
     apply,
     evaluate,
     export,
+    fuse,
     train,
 )
 from xsim import CommandParser, run_command
@@ -21,6 +22,7 @@ COMMANDS = (
     apply,
     evaluate,
     export,
+    fuse,
 )
 
 

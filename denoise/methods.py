@@ -22,6 +22,7 @@ Settings: TypeAlias = Mapping[str, Any]
 Batch: TypeAlias = Mapping[str, Tensor]
 
 HOMES = {
+    "blindspot": "denoise.blindspot",
     "noise_cnn": "denoise.noise_cnn",
     "noise2noise": "denoise.noise2noise",
 }

@@ -142,7 +142,11 @@ class DnCNN(NoisePredictor):
         return self.last(self.inner(self.entry(z)))
 
 
-NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "dncnn": DnCNN}
+def known_networks() -> dict[str, type[NoisePredictor]]:
+    """Networks by name."""
+    from denoise.blindspot_network import BlindSpot
+
+    return {"unet": UNet, "dncnn": DnCNN, "blindspot": BlindSpot}
 
 
 def make_network(
@@ -153,7 +157,7 @@ def make_network(
     Parameters
     ----------
     name : str
-        unet, dncnn, or "package.module:Class" (see denoise/imported_network.py).
+        unet, dncnn, blindspot, or "package.module:Class" (see denoise/imported_network.py).
     inputs, outputs : int
         Channels.
     level_free : bool or sequence of bool
@@ -171,9 +175,10 @@ def make_network(
         from denoise.imported_network import network_named
 
         return network_named(name, **channels, **options)
-    if name not in NETWORKS:
-        raise ModelError(f"unknown network {name!r} (known: {', '.join(NETWORKS)}, package.module:Class)")
+    known = known_networks()
+    if name not in known:
+        raise ModelError(f"unknown network {name!r} (known: {', '.join(known)}, package.module:Class)")
     try:
-        return NETWORKS[name](**channels, **options)
+        return known[name](**channels, **options)
     except TypeError as error:
         raise ModelError(f"network {name!r} cannot be made ({error})") from None
