@@ -31,6 +31,7 @@ from xsim.real_image import Background
 from xsim.resources import VERSION
 from xsim.scene import Scene
 from xsim.scene_file import load_scene, phantom_names, phantom_path, scene_from_dict
+from xsim.screen_theory import ScreenTheory, screen_theory
 from xsim.sharp import sharp_image
 from xsim.spectrum import tube_spectrum
 
@@ -53,6 +54,7 @@ __all__ = [
     "Radiograph",
     "Scene",
     "SceneError",
+    "ScreenTheory",
     "SpectrumError",
     "VolumeError",
     "XsimError",
@@ -74,6 +76,7 @@ __all__ = [
     "read_tiff",
     "run_command",
     "scene_from_dict",
+    "screen_theory",
     "shared_quadratures",
     "sharp_image",
     "simulate",

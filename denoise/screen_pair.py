@@ -1,0 +1,105 @@
+"""The two screens of a pair corpus: their cameras, and how much more the thick one blurs, M_LR / M_HR.
+
+M_HR is the MTF of the thin, sharp screen and M_LR that of the thick, blurred one, both from the theory of screens
+(docs/screens.md) before the pixels sample them; the aperture, which they share, leaves their ratio.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import datagen
+import xsim
+from denoise.mtf_blur import FREQUENCIES_PER_PX
+from xsim import CorpusError
+
+__all__ = ["LEAST_MTF", "ScreenPair", "mtf_ratio", "pair_camera", "pair_of"]
+
+LEAST_MTF = 0.05  # of the sharp screen: below it nothing is left that a ratio could be taken of
+SCENES_ASKED = 8  # cameras may be drawn: their ratios are averaged
+
+
+@dataclass(frozen=True)
+class ScreenPair:
+    """A scene behind the camera of a corpus, and behind that of its [detector.pair].
+
+    Attributes
+    ----------
+    sharp, blurred : xsim.Scene
+        The one of the higher MTF, and the other.
+    blurred_is_pair : bool
+        Whether the blurred one is the pair, its images ``noisy_pair``.
+    same_quanta : bool
+    """
+
+    sharp: xsim.Scene
+    blurred: xsim.Scene
+    blurred_is_pair: bool
+    same_quanta: bool
+
+
+def pair_of(corpus: datagen.Corpus, format: str, number: int = 0) -> ScreenPair:
+    """Cameras of the scene ``number`` of a format.
+
+    Raises
+    ------
+    CorpusError
+        The format has no pair, or the corpus file cannot be understood without the files it names.
+    """
+    drawn = _drawn(corpus, corpus.formats.index(format) + number * len(corpus.formats))
+    if drawn.pair is None:
+        raise CorpusError(f"{corpus.path}: {format} has no [detector.pair] (deblurring needs two screens) add one")
+    scenes = (drawn.scene, drawn.pair.scene)
+    areas = [float(theory_mtf(scene).sum()) for scene in scenes]
+    pair_is_blurred = areas[1] <= areas[0]
+    sharp, blurred = scenes if pair_is_blurred else scenes[::-1]
+    return ScreenPair(sharp, blurred, pair_is_blurred, drawn.pair.same_quanta)
+
+
+def pair_camera(pair: ScreenPair, scene: xsim.Scene) -> xsim.Scene:
+    """The same scene behind the blurred camera of a pair."""
+    return scene.model_copy(update={"detector": pair.blurred.detector})
+
+
+def mtf_ratio(corpus: datagen.Corpus, format: str) -> np.ndarray:
+    """M_LR / M_HR at ``FREQUENCIES_PER_PX``, within [0, 1]; where M_HR is below 0.05 it counts as that.
+
+    Mean over the cameras of some scenes, as they may be drawn.
+
+    Raises
+    ------
+    CorpusError
+        As for `pair_of`.
+    """
+    count = min(SCENES_ASKED, -(-int(corpus.description["scenes"]) // len(corpus.formats)))
+    pairs = [pair_of(corpus, format, number) for number in range(count)]
+    return np.mean([ratio_of(pair) for pair in pairs], axis=0)
+
+
+def ratio_of(pair: ScreenPair) -> np.ndarray:
+    """M_LR / M_HR of one pair of cameras."""
+    sharp, blurred = theory_mtf(pair.sharp), theory_mtf(pair.blurred)
+    return np.clip(blurred / np.maximum(sharp, LEAST_MTF), 0.0, 1.0)
+
+
+def theory_mtf(scene: xsim.Scene) -> np.ndarray:
+    """Presampled MTF of a scene's camera at ``FREQUENCIES_PER_PX``."""
+    frequency = FREQUENCIES_PER_PX / scene.detector.pitch_mm
+    return xsim.screen_theory(scene.detector, scene.source.photons(), frequency_per_mm=frequency).mtf
+
+
+def _drawn(corpus: datagen.Corpus, scene: int) -> datagen.DrawnScene:
+    """Scene of a store, drawn again from the corpus file that the store holds."""
+    stored: Mapping[str, Any] = corpus.description.get("provenance", {})
+    if "corpus_file" not in stored:
+        raise CorpusError(f"{corpus.path} does not hold its corpus file (made by an earlier version) generate it again")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{corpus.name}.toml"
+        path.write_text(stored["corpus_file"], encoding="utf-8")
+        return datagen.draw_scene(datagen.load_corpus(path), scene)[0]
