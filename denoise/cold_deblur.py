@@ -134,5 +134,6 @@ METHOD = Method(
     options={**OPTIONS, "time_steps": 20, "residual": "kept"},
     prepare=prepare,
     radius=whole_image,
+    source="noisy_pair",
     anchored=False,
 )

@@ -61,14 +61,15 @@ def check_corpus(
             raise CorpusError(f"{corpus.path}: {view.format} has samples without noise (ideal response) leave it out")
 
 
-def conditions_of(corpus: datagen.Corpus, views: list[datagen.CorpusView]) -> dict[str, Any]:
-    """States, ranges and origin of training data, JSON-able."""
+def conditions_of(corpus: datagen.Corpus, views: list[datagen.CorpusView], source: str = "noisy") -> dict[str, Any]:
+    """States, ranges and origin of training data, JSON-able; of the images ``source``, which are restored."""
+    own = source.removeprefix("noisy")
     found: dict[str, list[float]] = {}
     for view in views:
         columns = ("quanta_per_pixel", "voltage_kv", "kernel_sum_squares", "read_noise_adu", "gain_adu_per_quantum")
-        table = {name: view.params(name) for name in columns}
+        table = {name: view.params(name + own * (name != "voltage_kv")) for name in columns}
         read = table.pop("read_noise_adu") / table.pop("gain_adu_per_quantum")
-        for name, values in {**table, "read_noise_quanta": read, "level": _levels(view)}.items():
+        for name, values in {**table, "read_noise_quanta": read, "level": _levels(view, own)}.items():
             found.setdefault(name, []).extend(values[np.isfinite(values)].tolist())
     return {
         "states": _states(corpus, views),
@@ -122,9 +123,10 @@ def level_of(noisy: np.ndarray, a: Any, b: Any) -> float:
     return float(np.percentile(vst.forward(noisy, a, b), 99.0))
 
 
-def _levels(view: datagen.CorpusView) -> np.ndarray:
-    samples = (view[i] for i in some(view))
-    return np.array([level_of(s["noisy"], s["params"]["a_pixel_adu"], s["params"]["b_adu2"]) for s in samples])
+def _levels(view: datagen.CorpusView, own: str) -> np.ndarray:
+    samples = (view.sample(i, (f"noisy{own}",)) for i in some(view))
+    noise = (f"a_pixel_adu{own}", f"b_adu2{own}")
+    return np.array([level_of(s[f"noisy{own}"], *(s["params"][name] for name in noise)) for s in samples])
 
 
 def some(view: datagen.CorpusView) -> range:

@@ -37,7 +37,7 @@ from torch.nn import functional
 import datagen
 from denoise.methods import Batch, Moment, Settings
 from denoise.mtf_blur import degraded, filtered, power_table, response
-from denoise.screen_pair import mtf_ratio, pair_of
+from denoise.screen_pair import mtf_ratio
 from xsim import CorpusError
 
 __all__ = [
@@ -57,7 +57,7 @@ __all__ = [
     "training_pair",
 ]
 
-IMAGES = ("noisy", "clean", "noisy_pair", "clean_pair", "valid", "valid_pair")
+IMAGES = ("clean", "noisy_pair", "clean_pair", "valid", "valid_pair")
 SCALARS = ("offset_adu", "offset_adu_pair")
 OPTIONS: Mapping[str, Any] = {
     "noise": True,  # of the measurement, in training
@@ -175,13 +175,11 @@ def training_pair(batch: Batch, settings: Settings, moment: Moment) -> tuple[Fra
     target : Tensor [crop, 1, row, column]
     valid : bool Tensor [crop, 1, row, column]
     """
-    names = ("_pair", "") if settings["blurred_is_pair"] else ("", "_pair")
-    noisy, clean = batch["noisy" + names[0]], batch["clean" + names[0]]
+    noisy, clean = batch["noisy_pair"], batch["clean_pair"]
     share = draw_noise_share(noisy, settings, moment)
-    a, b = (share**2 * batch[each + names[0]] for each in ("a", "b"))
-    offset = batch["offset_adu" + names[0]]
-    frame = frame_of(clean + share * (noisy - clean), a, b, offset)
-    target = target_of(batch["clean" + names[1]] - batch["offset_adu" + names[1]], clean - offset, settings)
+    offset = batch["offset_adu_pair"]
+    frame = frame_of(clean + share * (noisy - clean), share**2 * batch["a_pair"], share**2 * batch["b_pair"], offset)
+    target = target_of(batch["clean"] - batch["offset_adu"], clean - offset, settings)
     noise = share * (noisy - clean) / frame.scale_adu
     return frame, noise, target / frame.scale_adu, batch["valid"] & batch["valid_pair"]
 
@@ -199,7 +197,7 @@ def prepare(views: list[datagen.CorpusView], settings: Settings) -> dict[str, An
     Raises
     ------
     CorpusError
-        No format has a pair, or several have.
+        No format has a pair, several have, or the pair is not the blurred one.
     """
     paired = [view for view in views if "noisy_pair" in view.images]
     if len(paired) != 1:
@@ -208,23 +206,20 @@ def prepare(views: list[datagen.CorpusView], settings: Settings) -> dict[str, An
             "make a corpus with one"
         )
     view = paired[0]
-    pair_is_blurred = pair_of(view.corpus, view.format).blurred_is_pair
-    found: dict[str, Any] = {"mtf_ratio": mtf_ratio(view.corpus, view.format).tolist()}
-    found |= {"blurred_is_pair": pair_is_blurred, "pitch_mm": float(view.params("pitch_mm")[0])}
+    found = {"mtf_ratio": mtf_ratio(view.corpus, view.format).tolist()}
     return found | _spectra(view, found)
 
 
 def _spectra(view: datagen.CorpusView, found: Mapping[str, Any]) -> dict[str, Any]:
     """Mean powers of target and noise, in units of each frame's brightest part, and the frames' offset."""
-    own, other = ("_pair", "") if found["blurred_is_pair"] else ("", "_pair")
     targets, noises, offsets = [], [], []
     for place in np.linspace(0, len(view) - 1, min(len(view), MEASURED)).astype(int):
-        sample = view.sample(int(place), ("noisy" + own, "clean" + own, "clean" + other))
+        sample = view.sample(int(place), ("noisy_pair", "clean_pair", "clean"))
         p = sample["params"]
-        noisy, clean, sharp = (_image(sample[k]) for k in ("noisy" + own, "clean" + own, "clean" + other))
-        offset = p["offset_adu" + own]
-        frame = frame_of(noisy, *(torch.tensor(p[k + own]) for k in ("a_pixel_adu", "b_adu2")), offset)
-        target = target_of(sharp - p["offset_adu" + other], clean - offset, found) / frame.scale_adu
+        noisy, clean, sharp = (_image(sample[name]) for name in ("noisy_pair", "clean_pair", "clean"))
+        offset = p["offset_adu_pair"]
+        frame = frame_of(noisy, torch.tensor(p["a_pixel_adu_pair"]), torch.tensor(p["b_adu2_pair"]), offset)
+        target = target_of(sharp - p["offset_adu"], clean - offset, found) / frame.scale_adu
         noise = (noisy - clean) / frame.scale_adu
         targets.append(target[0, 0].numpy())
         noises.append((noise / (frame.sd**2).mean().sqrt())[0, 0].numpy())

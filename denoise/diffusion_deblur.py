@@ -103,4 +103,5 @@ METHOD = Method(
     options={**OPTIONS, "ddim_steps": 50},
     prepare=prepare,
     radius=whole_image,
+    source="noisy_pair",
 )

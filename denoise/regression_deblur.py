@@ -35,4 +35,5 @@ METHOD = Method(
     options=OPTIONS,
     prepare=prepare,
     radius=whole_image,
+    source="noisy_pair",
 )

@@ -19,7 +19,7 @@ import xsim
 from denoise.mtf_blur import FREQUENCIES_PER_PX
 from xsim import CorpusError
 
-__all__ = ["LEAST_MTF", "ScreenPair", "mtf_ratio", "pair_camera", "pair_of"]
+__all__ = ["LEAST_MTF", "ScreenPair", "mtf_ratio", "pair_of"]
 
 LEAST_MTF = 0.05  # of the sharp screen: below it nothing is left that a ratio could be taken of
 SCENES_ASKED = 8  # cameras may be drawn: their ratios are averaged
@@ -27,20 +27,16 @@ SCENES_ASKED = 8  # cameras may be drawn: their ratios are averaged
 
 @dataclass(frozen=True)
 class ScreenPair:
-    """A scene behind the camera of a corpus, and behind that of its [detector.pair].
+    """A scene behind the camera of a corpus, the sharp one, and behind that of its [detector.pair], the blurred one.
 
     Attributes
     ----------
     sharp, blurred : xsim.Scene
-        The one of the higher MTF, and the other.
-    blurred_is_pair : bool
-        Whether the blurred one is the pair, its images ``noisy_pair``.
     same_quanta : bool
     """
 
     sharp: xsim.Scene
     blurred: xsim.Scene
-    blurred_is_pair: bool
     same_quanta: bool
 
 
@@ -50,21 +46,17 @@ def pair_of(corpus: datagen.Corpus, format: str, number: int = 0) -> ScreenPair:
     Raises
     ------
     CorpusError
-        The format has no pair, or the corpus file cannot be understood without the files it names.
+        The format has no pair, or a sharper one, or the corpus file cannot be understood without the files it names.
     """
     drawn = _drawn(corpus, corpus.formats.index(format) + number * len(corpus.formats))
     if drawn.pair is None:
         raise CorpusError(f"{corpus.path}: {format} has no [detector.pair] (deblurring needs two screens) add one")
-    scenes = (drawn.scene, drawn.pair.scene)
-    areas = [float(theory_mtf(scene).sum()) for scene in scenes]
-    pair_is_blurred = areas[1] <= areas[0]
-    sharp, blurred = scenes if pair_is_blurred else scenes[::-1]
-    return ScreenPair(sharp, blurred, pair_is_blurred, drawn.pair.same_quanta)
-
-
-def pair_camera(pair: ScreenPair, scene: xsim.Scene) -> xsim.Scene:
-    """The same scene behind the blurred camera of a pair."""
-    return scene.model_copy(update={"detector": pair.blurred.detector})
+    pair = ScreenPair(drawn.scene, drawn.pair.scene, drawn.pair.same_quanta)
+    if theory_mtf(pair.blurred).sum() > theory_mtf(pair.sharp).sum():
+        raise CorpusError(
+            f"{corpus.path}: the pair of {format} is the sharper screen (the pair is what is deblurred) swap them"
+        )
+    return pair
 
 
 def mtf_ratio(corpus: datagen.Corpus, format: str) -> np.ndarray:

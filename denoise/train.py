@@ -109,7 +109,7 @@ def train(
         "network": chosen.network,
         "network_options": options,
         "settings": told,
-        **conditions_of(corpus, views),
+        **conditions_of(corpus, views, way.source),
         "versions": versions(),
         "training": run.outcome(),
     }
