@@ -4,13 +4,15 @@
 that neither dose nor gain is told to a network.
 
 **Target.** A thick screen absorbs more of every energy than a thin one, and of hard photons more times as much, so
-behind matter the ratio of their signals grows. x, the noise-free image of the sharp screen above its offset, is
-brought to the blurred one's scale pixel by pixel,
+behind matter the ratio of their signals grows: from 2.26 to 2.64 on the corpus of the benchmark. x, the noise-free
+image of the sharp screen above its offset, is brought to the blurred one's scale pixel by pixel,
 
-    x0 = x y_clean / B x,
+    x0 <- x0 y_clean / B x0   from x0 = x, three times,
 
-which is y_clean / x wherever the image is even over the reach of B, and leaves B x0 = y_clean nearly: a restored
-image has the grey values of the frame that it was made from.
+which is y_clean wherever the image is even over the reach of B, and ends in B x0 = y_clean: a restored image has the
+grey values of the frame that it was made from. What is meant is the thick screen without its own blur, which can be
+simulated: one ratio leaves 0.16 % of the open beam (root mean square) to it, as a fringe along edges, three leave
+0.05 %, a common factor for all pixels 1.6 %.
 
 **Linear estimate.** At the time t / T = s the frame was multiplied by d = 1 - s (1 - M_LR / M_HR) and noise of the
 power N added to it. With S the mean power of targets,
@@ -67,6 +69,7 @@ OPTIONS: Mapping[str, Any] = {
 }
 BRIGHT_PX = 8
 LEAST_SCALE_SD = 10.0  # a frame of noise alone is not blown up
+RATIOS = 3
 DARK = 1e-3  # of the brightest: below it two signals have no ratio
 LEAST_ERROR = 2e-3  # of the linear estimate, in units of the brightest: MTFs are not known better
 MEASURED = 64  # samples that spectra are taken from
@@ -118,11 +121,21 @@ def blurred(image: Tensor, settings: Settings) -> Tensor:
 
 
 def target_of(sharp: Tensor, blurred_clean: Tensor, settings: Settings) -> Tensor:
-    """The sharp screen's noise-free signal on the scale of the blurred one's, x y / B x; see above."""
-    seen = blurred(sharp, settings)
-    floors = [DARK * each.amax((-2, -1), keepdim=True) for each in (blurred_clean, seen)]
-    ratio = torch.maximum(blurred_clean, floors[0]) / torch.maximum(seen, floors[1])
-    return sharp * ratio
+    """The sharp screen's noise-free signal on the scale of the blurred one's; see above.
+
+    Parameters
+    ----------
+    sharp, blurred_clean : Tensor [image, 1, row, column]
+        Above their offsets, any units.
+    settings : mapping
+        mtf_ratio.
+    """
+    target = sharp
+    for _ in range(RATIOS):
+        seen = blurred(target, settings)
+        floors = [DARK * each.amax((-2, -1), keepdim=True) for each in (blurred_clean, seen)]
+        target = target * torch.maximum(blurred_clean, floors[0]) / torch.maximum(seen, floors[1])
+    return target
 
 
 def linear_estimate(frame: Frame, image: Tensor, share: Tensor | float, settings: Settings) -> Linear:

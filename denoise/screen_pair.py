@@ -6,11 +6,8 @@ M_HR is the MTF of the thin, sharp screen and M_LR that of the thick, blurred on
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -87,11 +84,6 @@ def theory_mtf(scene: xsim.Scene) -> np.ndarray:
 
 
 def _drawn(corpus: datagen.Corpus, scene: int) -> datagen.DrawnScene:
-    """Scene of a store, drawn again from the corpus file that the store holds."""
-    stored: Mapping[str, Any] = corpus.description.get("provenance", {})
-    if "corpus_file" not in stored:
-        raise CorpusError(f"{corpus.path} does not hold its corpus file (made by an earlier version) generate it again")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{corpus.name}.toml"
-        path.write_text(stored["corpus_file"], encoding="utf-8")
-        return datagen.draw_scene(datagen.load_corpus(path), scene)[0]
+    """Scene of a store, drawn again."""
+    document = corpus.description["corpus"]
+    return datagen.draw_scene(datagen.corpus_from_dict(document, Path.cwd()), scene)[0]

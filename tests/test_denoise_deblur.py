@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,11 +32,17 @@ def scenery(rows: int = 96, columns: int = 80, seed: int = 0) -> torch.Tensor:
     return tensor(image)
 
 
-def pair_scene(spread: tuple[float, float] = (0.09, 0.75), **others: object) -> tuple[xsim.Scene, xsim.Scene]:
-    """A scene of one energy behind the thin and the thick screen: no hardening, all signals in one proportion."""
+ONE_ENERGY = {"energy_kev": 45.0}
+TUBE = {"voltage_kv": 70.0, "filters": [{"material": "Al", "thickness_mm": 1.0}]}
+
+
+def pair_scene(
+    spread: tuple[float, float] = (0.09, 0.75), source: dict[str, Any] = ONE_ENERGY
+) -> tuple[xsim.Scene, xsim.Scene]:
+    """A scene behind the thin and the thick screen; of one energy their signals are in one proportion."""
     thin = xsim.scene_from_dict(
         {
-            "source": {"energy_kev": 45.0},
+            "source": source,
             "geometry": {"sod_mm": 500, "sdd_mm": 550},
             "acquisition": {"quanta_per_pixel": 2000},
             "detector": {
@@ -100,6 +107,21 @@ def test_blurred_thin_screen_is_the_thick_screen() -> None:
     level = float(thick.max())
     assert float((deblur.blurred(target, SETTINGS) - thick)[inner].abs().max()) < 4e-3 * level
     assert float((target - thick)[inner].abs().max()) > 0.1 * level
+
+
+def test_target_is_the_thick_screen_without_its_blur() -> None:
+    """Of a tube, hard photons count more behind matter: against a simulation of the thick screen with little spread."""
+    scenes = [*pair_scene(source=TUBE), pair_scene((0.09, 0.09), TUBE)[1]]
+    first = xsim.expose(scenes[0])
+    exposures = [first, *(xsim.expose_paired(first, scene) for scene in scenes[1:])]
+    thin, thick, truth = (tensor(each.record(1).clean - 300.0) for each in exposures)
+    inner, level = (..., slice(12, -12), slice(12, -12)), float(truth.max())
+
+    def error(image: torch.Tensor) -> float:
+        return float(((image - truth)[inner] ** 2).mean().sqrt()) / level
+
+    found, factor = deblur.target_of(thin, thick, SETTINGS), thick.sum() / thin.sum()
+    assert error(found) < 3e-3 and error(found) < 0.25 * error(thin * factor), "one factor for all is not enough"
 
 
 @pytest.mark.parametrize("residual", cold_deblur.RESIDUALS)
