@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 
 import denoise  # noqa: E402
 from denoise import deblur_figures, screen_pair  # noqa: E402
-from denoise.evaluation import psnr_db  # noqa: E402
+from denoise.evaluation import judge, psnr_db  # noqa: E402
 from denoise.mtf_blur import FREQUENCIES_PER_PX  # noqa: E402
 from denoise.wiener import wiener  # noqa: E402
 
@@ -203,3 +203,10 @@ def test_corpora_without_a_thick_pair_are_refused(tmp_path: Path) -> None:
         with pytest.raises(CorpusError, match=words):
             denoise.train(store, "cold_deblur", tmp_path / "m.safetensors", progress=False, **QUICK)
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_evaluate_sends_deblurring_to_its_own_figures(models: dict[str, Path], corpus: Path) -> None:
+    """Frames of the thin screen would be the wrong ones to judge it by."""
+    restorers = {"cold": denoise.load(models["cold_deblur"])}
+    with pytest.raises(ModelError, match=r"cold restores noisy_pair, .* judge it by denoise.deblur_figures"):
+        judge(restorers, datagen.open_corpus(corpus), "test")
