@@ -41,7 +41,7 @@ __all__ = [
 Restore = Callable[[np.ndarray, float, float], np.ndarray]  # frame [row, column] ADU, a, b -> restored
 BORDER_PX = 16  # light from beyond the image is in the frames, and the target near the border is not known
 NO_NOISE_A = 1e-6  # Var x = a x + b: below every rounding
-CONTRAST, FRAMES, SEED, FLAT_ROI_PX = 0.5, 6, 2_000_003, 128
+CONTRAST, FRAMES, SEED, FLAT_ROI_PX = 0.5, 4, 2_000_003, 128
 PAIR = "_pair"
 
 

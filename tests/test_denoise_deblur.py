@@ -12,7 +12,8 @@ import xsim
 
 torch = pytest.importorskip("torch")
 
-from denoise import cold_deblur, deblur, diffusion_deblur, mtf_blur, screen_pair, wiener  # noqa: E402
+from denoise import cold_deblur, deblur, diffusion_deblur, mtf_blur, screen_pair  # noqa: E402
+from denoise.methods import Moment  # noqa: E402
 
 F = mtf_blur.FREQUENCIES_PER_PX
 RATIO = (1 + 9.0 * F**2) / (1 + 75.0 * F**2)  # H of 0.09 and 0.75 mm2 on pixels of 0.1 mm
@@ -155,6 +156,64 @@ def test_what_is_known_of_the_scene_comes_back_and_noise_stays_or_goes() -> None
     assert float((removed - truth).abs().max()) < 1e-5
 
 
+def pair_batch() -> dict[str, torch.Tensor]:
+    """What a corpus stores of the thin and the thick screen, as a batch of one."""
+    scenes = pair_scene(source=TUBE)
+    first = xsim.expose(scenes[0])
+    images = [first.record(2), xsim.expose_paired(first, scenes[1], same_quanta=True).record(2)]
+    batch = {}
+    for suffix, image in zip(("", "_pair"), images, strict=True):
+        batch |= {f"{name}{suffix}": tensor(getattr(image, name)) for name in ("noisy", "clean")}
+        batch[f"valid{suffix}"] = torch.from_numpy(image.valid)[None, None]
+        for name, key in (("a", "a_pixel_adu"), ("b", "b_adu2"), ("offset_adu", "offset_adu")):
+            batch[f"{name}{suffix}"] = torch.full((1, 1, 1, 1), image.metadata[key])
+    return batch
+
+
+def test_training_ends_where_sampling_begins() -> None:
+    """B x0 + n of training is the frame of the thick screen; without noise its noise-free image."""
+    batch = pair_batch()
+    for noise, name in ((True, "noisy_pair"), (False, "clean_pair")):
+        settings = {**SETTINGS, "noise": noise, "noise_free_share": 0.0}
+        moment = Moment(0, 0.0, torch.Generator().manual_seed(0))
+        frame, added, target, valid = deblur.training_pair(batch, settings, moment)
+        assert torch.allclose(frame.image * frame.scale_adu + batch["offset_adu_pair"], batch[name], atol=0.01)
+        end = deblur.blurred(target, settings) + added
+        assert float((end - frame.image)[..., 10:-10, 10:-10].abs().max()) < 0.01 and valid.all()
+        assert bool((added != 0).any()) is noise and bool((frame.sd > 0).any()) is noise
+        assert float(target.max()) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_share_of_the_crops_is_noise_free() -> None:
+    settings, noisy = {"noise": True, "noise_free_share": 0.25}, torch.zeros(4000, 1, 1, 1)
+    moment = Moment(0, 0.0, torch.Generator().manual_seed(0))
+    share = deblur.draw_noise_share(noisy, settings, moment)
+    assert set(share.unique().tolist()) == {0.0, 1.0} and float(share.mean()) == pytest.approx(0.75, abs=0.03)
+    assert not deblur.draw_noise_share(noisy, {**settings, "noise": False}, moment).any()
+
+
+@pytest.mark.parametrize("residual", cold_deblur.RESIDUALS)
+def test_loss_is_naught_for_a_network_that_knows(residual: str) -> None:
+    """f = x0 at every time, for the network that gives what the linear estimate lacks; and not for one that gives 0."""
+    batch = pair_batch()
+    flat = {"target_power": (1e-3 / (1 + (F / 0.02) ** 2)).tolist(), "noise_power_shape": [1.0] * len(F)}
+    settings = {**SETTINGS, **flat, "noise": True, "noise_free_share": 0.0, "residual": residual, "time_steps": 20}
+    _, _, target, _ = deblur.training_pair(batch, settings, Moment(0, 0.0, torch.Generator().manual_seed(0)))
+
+    def knowing(inputs: torch.Tensor) -> torch.Tensor:
+        """W x / e is the second input and the noise over e the third: their ratio tells e."""
+        frame = deblur.frame_of(batch["noisy_pair"], batch["a_pair"], batch["b_pair"], batch["offset_adu_pair"])
+        error = (frame.sd / inputs[:, 2:3]).mean()
+        return target / error - inputs[:, 1:2]
+
+    losses = []
+    for network in (knowing, lambda inputs: 0 * inputs[:, :1]):
+        total, terms = cold_deblur.loss(network, batch, settings, Moment(0, 0.0, torch.Generator().manual_seed(0)))
+        assert terms == target.numel()
+        losses.append(float(total / terms))
+    assert losses[0] < 1e-3 < 0.1 < losses[1]
+
+
 @pytest.mark.parametrize("share", [0.2, 1.0])
 def test_linear_estimate_is_as_good_as_it_says_and_the_best(share: float) -> None:
     """On a random field of the power S under white noise; with a wrong noise it is worse."""
@@ -215,31 +274,3 @@ def test_ddim_follows_a_network_that_knows() -> None:
     its = deblur.Linear(linear.image[:1], linear.error[:1])
     alone = diffusion_deblur.ddim(blind, one, its, {"ddim_steps": 5, "seed": 3})
     assert torch.equal(alone, runs[0][:1])
-
-
-def test_oracle_wiener_inverts_without_noise_and_is_the_best_of_its_kind_with_it() -> None:
-    truths = [scenery(seed=seed)[0, 0].numpy() for seed in range(3)]
-    blurred = [deblur.blurred(tensor(x), SETTINGS)[0, 0].numpy() for x in truths]
-    clean = wiener.wiener(blurred[0], RATIO, np.zeros(len(F)))
-    # the mirrored margin is blurred as the image beside it would be, not quite so at its outer end
-    assert np.abs(clean - truths[0]).max() < 2e-3
-    random = np.random.default_rng(0)
-    noisy = [y + 0.01 * random.standard_normal(y.shape).astype(np.float32) for y in blurred]
-    oracle = wiener.noise_to_signal(noisy, truths, RATIO)
-
-    def error(factor: float) -> float:
-        return float(
-            np.mean([(wiener.wiener(y, RATIO, factor * oracle) - x) ** 2 for y, x in zip(noisy, truths, strict=True)])
-        )
-
-    found = error(1.0)
-    assert found < 0.5 * np.mean([(y - x) ** 2 for y, x in zip(noisy, truths, strict=True)])
-    assert all(error(factor) > found for factor in (0.3, 3.0))
-    kept = wiener.wiener(noisy[0], RATIO, oracle)
-    assert float(kept.mean()) == pytest.approx(float(noisy[0].mean()), rel=1e-4)
-
-
-def test_power_of_white_noise_is_its_variance() -> None:
-    random = np.random.default_rng(1)
-    table = mtf_blur.power_table([3.0 * random.standard_normal((64, 80)) + 50 for _ in range(20)])
-    assert np.abs(table[8:250] / 9.0 - 1).mean() < 0.1
