@@ -216,7 +216,7 @@ def prepare(views: list[datagen.CorpusView], settings: Settings) -> dict[str, An
     if len(paired) != 1:
         raise CorpusError(
             f"{views[0].corpus.path}: {len(paired)} formats have a [detector.pair] (deblurring is trained on one) "
-            "make a corpus with one"
+            "name one with --format"
         )
     view = paired[0]
     found = {"mtf_ratio": mtf_ratio(view.corpus, view.format).tolist()}
