@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 import datagen
 import xsim
@@ -17,6 +18,7 @@ from xsim import CorpusError
 __all__ = ["Case", "by_dose", "by_setting", "case_of_radiograph", "corpus_cases"]
 
 DOSE = ("quanta_per_pixel", "mean_energy_kev", "gain_adu_per_kev", "gain_adu_per_quantum")  # figures are relative to it
+HOST_SHARE = 0.1  # of the contaminants that lie in a group of bodies, for it to be inspected
 PAIR = "_pair"  # what images and parameters of the pair are called beyond those of the first
 
 
@@ -82,18 +84,31 @@ class Case:
         return {label: 0.5 * float(np.prod(mm)) ** (1 / 3) for label, mm in sizes.items() if label in self.targets}
 
     @cached_property
+    def hosts(self) -> list[list[int]]:
+        """Labels of the bodies that contaminants lie in or among, by group: those seen around most of one."""
+        groups = {int(body["label"]): body.get("group", body["label"]) for body in self.bodies}
+        around: dict[Any, int] = {}
+        shown = np.where(np.isin(self.labels, self.targets), self.labels, 0)
+        for window in ndimage.find_objects(shown):
+            if window is not None:
+                near = self.labels[tuple(slice(max(part.start - 3, 0), part.stop + 3) for part in window)]
+                seen = np.bincount(near[~np.isin(near, [0, *self.targets])])
+                if seen.any():
+                    host = groups[int(seen.argmax())]
+                    around[host] = around.get(host, 0) + 1
+        kept = [group for group, count in around.items() if count >= HOST_SHARE * sum(around.values())]
+        return [[k for k, each in groups.items() if each == group and k not in self.targets] for group in kept]
+
+    @cached_property
     def region(self) -> Region | None:
-        """Where contaminants are looked for: in the group of bodies, themselves none, that owns most of the pixels."""
-        groups: dict[Any, list[int]] = {}
-        for body in self.bodies:
-            if int(body["label"]) not in self.targets:
-                groups.setdefault(body.get("group", body["label"]), []).append(int(body["label"]))
-        if not self.targets or not groups:
+        """Where contaminants are looked for: inside the bodies that they lie in or among; None without such."""
+        if not self.hosts:
             return None
-        pixels = np.bincount(self.labels.ravel(), minlength=int(self.labels.max()) + 1)
-        hosts = max(groups.values(), key=lambda labels: sum(int(pixels[k]) for k in labels if k < len(pixels)))
-        region = inspected_region(self.labels, self.targets, hosts, self.darkness(self.clean))
-        return Region(region.free & self.valid, np.where(self.valid, region.targets, 0).astype(np.uint16))
+        even = self.darkness(self.clean)
+        parts = [inspected_region(self.labels, self.targets, hosts, even) for hosts in self.hosts]
+        free = np.any([part.free for part in parts], axis=0)
+        targets = np.max([part.targets for part in parts], axis=0)
+        return Region(free & self.valid, np.where(self.valid, targets, 0).astype(np.uint16))
 
 
 def case_of_radiograph(image: xsim.Radiograph) -> Case:

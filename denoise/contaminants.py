@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,8 @@ class Hunted:
         NaN where a corpus does not tell it.
     image : int64 [contaminant]
         Which of ``cases`` it is in.
+    settings : list of int64 [image]
+        Which of ``cases`` are of one setting and have one threshold.
     """
 
     places: list[int]
@@ -42,6 +44,7 @@ class Hunted:
     sites: list[list[Site]]
     radius_mm: np.ndarray
     image: np.ndarray
+    settings: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ class Contaminants:
     ----------
     count : int
         Contaminants looked for.
-    threshold : float
-        Score that 1e-4 of the free pixels exceed; infinite where there are too few of these.
+    threshold : float64 [image]
+        Score that 1e-4 of the free pixels of all images of its setting exceed; infinite where these are too few.
     found : bool [contaminant]
     rate : Figure or None
         Share found at that threshold.
@@ -70,7 +73,7 @@ class Contaminants:
     """
 
     count: int
-    threshold: float
+    threshold: np.ndarray
     found: np.ndarray
     rate: Figure | None
     area: Figure | None
@@ -83,33 +86,45 @@ class Contaminants:
 
     @classmethod
     def of(cls, images: Sequence[np.ndarray], hunted: Hunted) -> Contaminants:
-        """Measure restored images, those of ``hunted.cases`` in their order."""
+        """Measure restored images, those of ``hunted.cases`` in their order.
+
+        Over all of them a score counts in units of its setting's threshold: settings differ in noise.
+        """
         scores = [case.score(image) for case, image in zip(hunted.cases, images, strict=True)]
-        threshold = threshold_at(scores, hunted.regions, FALSE_ALARMS)
-        contaminants, lookalikes = ratings(scores, hunted.sites)
+        threshold = thresholds(scores, hunted)
+        told = bool(np.isfinite(threshold).all() and (threshold > 0).all())
+        scaled = [each / limit for each, limit in zip(scores, threshold, strict=True)] if told else scores
+        contaminants, lookalikes = ratings(scaled, hunted.sites)
         peaks = np.concatenate(contaminants)
-        found = peaks > threshold
+        found = peaks > 1.0 if told else np.zeros(len(peaks), bool)
         known = np.isfinite(hunted.radius_mm)
         by_size = (hunted.radius_mm[known], found[known])
-        told = bool(known.any()) and np.isfinite(threshold)
+        sized = told and bool(known.any())
         contrasts = contrast_figures(images, hunted)
         return cls(
             count=len(peaks),
             threshold=threshold,
             found=found,
-            rate=found_figure(found, hunted) if np.isfinite(threshold) else None,
+            rate=found_figure(found, hunted) if told else None,
             area=area_figure(contaminants, lookalikes),
             roc=roc(peaks, np.concatenate(lookalikes)),
-            froc=froc(scores, hunted.regions, peaks),
+            froc=froc(scaled, hunted.regions, peaks),
             contrast_to_noise=contrasts[0],
             contrast_recovery=contrasts[1],
-            smallest=smallest_sphere(*by_size, hunted.image[known]) if told else None,
-            curve=detection_curve(*by_size) if told else None,
+            smallest=smallest_sphere(*by_size, hunted.image[known]) if sized else None,
+            curve=detection_curve(*by_size) if sized else None,
         )
 
 
-def hunted_cases(cases: Sequence[Case]) -> Hunted | None:
-    """Those of the cases in which there are contaminants; None where there are none to look for."""
+def hunted_cases(cases: Sequence[Case], settings: Iterable[Sequence[int]] | None = None) -> Hunted | None:
+    """Those of the cases in which there are contaminants; None where there are none to look for.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    settings : places of the cases of each setting, optional
+        One threshold is for each of them; for all together where it is left out, or where one has too few free pixels.
+    """
     chosen = [(k, case, case.region) for k, case in enumerate(cases)]
     kept = [(k, case, region) for k, case, region in chosen if region is not None and (region.targets > 0).any()]
     if not kept:
@@ -118,14 +133,28 @@ def hunted_cases(cases: Sequence[Case]) -> Hunted | None:
     radii = [
         case.radii_mm.get(site.label, np.nan) for (_, case, _), found in zip(kept, sites, strict=True) for site in found
     ]
+    places = [k for k, _, _ in kept]
+    groups = [np.flatnonzero(np.isin(places, list(each))) for each in settings or [places]]
+    free = np.array([region.free.sum() for _, _, region in kept])
+    if any(FALSE_ALARMS * free[each].sum() < 1.0 for each in groups if len(each)):
+        groups = [np.arange(len(kept))]
     return Hunted(
-        [k for k, _, _ in kept],
+        places,
         [case for _, case, _ in kept],
         [region for _, _, region in kept],
         sites,
         np.array(radii),
         np.repeat(np.arange(len(sites)), [len(found) for found in sites]),
+        [each for each in groups if len(each)],
     )
+
+
+def thresholds(scores: Sequence[np.ndarray], hunted: Hunted) -> np.ndarray:
+    """Threshold of each image: that of its setting."""
+    found = np.full(len(scores), np.inf)
+    for places in hunted.settings:
+        found[places] = threshold_at([scores[k] for k in places], [hunted.regions[k] for k in places], FALSE_ALARMS)
+    return found
 
 
 def found_share(images: Sequence[np.ndarray], cases: Sequence[Case]) -> tuple[float | None, int]:

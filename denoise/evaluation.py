@@ -6,6 +6,7 @@ alone.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,8 @@ class Evaluation:
         Formats that no figure is of, in words.
     models : {name: dict}
         Method, network, sha256 and corpus of each model.
+    outside : {name: int}
+        Images outside the conditions that a model was trained on.
     """
 
     corpus: str
@@ -77,6 +80,7 @@ class Evaluation:
     reason: str
     left_out: list[str]
     models: dict[str, dict[str, Any]]
+    outside: dict[str, int]
 
 
 def judge(
@@ -106,20 +110,30 @@ def judge(
         Nothing can be measured on it, see `corpus_cases`.
     """
     cases, left_out = known_cases(restorers, corpus_cases(corpus, split, common_target(restorers)))
-    settings, hunted = by_setting(cases), hunted_cases(cases)
+    settings = by_setting(cases)
+    hunted = hunted_cases(cases, settings.values())
     middle = middle_place(cases)
     shown = shown_places(settings, hunted)
     tick("test objects")
     objects, reason = station_or_reason(corpus, cases, middle)
-    restorations, transfer = {}, {}
+    restorations, transfer, outside = {}, {}, {}
     for restored in restored_all(restorers, cases, settings, middle, filters, tick):
         restorations[restored.name] = measured(restored, cases, hunted, shown)
         if objects:
-            transfer[restored.name] = transfer_of(objects, of_exposure(restored))
+            transfer[restored.name] = quietly(transfer_of, objects, of_exposure(restored))[0]
+        if restored.kind == "model":
+            outside[restored.name] = restored.outside
     models = {name: told_of(restorer) for name, restorer in restorers.items()}
     return Evaluation(
-        corpus.name, split, cases, settings, restorations, hunted, transfer, objects, reason, left_out, models
+        corpus.name, split, cases, settings, restorations, hunted, transfer, objects, reason, left_out, models, outside
     )
+
+
+def quietly(work: Callable[..., Any], *arguments: Any) -> tuple[Any, bool]:
+    """What a call gives, and whether it warned: the models warn of each image outside of what they were trained on."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        return work(*arguments), bool(said)
 
 
 def common_target(restorers: Mapping[str, Restorer]) -> str:
@@ -177,7 +191,9 @@ def restored_all(
         yield from classical(cases, settings, middle, [name])
     for name, restorer in restorers.items():
         tick(name)
-        yield Restored(name, "model", restored_images(restorer, cases), restorer)
+        found = [quietly(restored_images, restorer, [case]) for case in cases]
+        warned = sum(said for _, said in found)
+        yield Restored(name, "model", [images[0] for images, _ in found], restorer, outside=warned)
     tick("clean")
     yield Restored("clean", "clean", [case.clean for case in cases], lambda image, a, b: image)
 

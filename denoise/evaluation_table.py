@@ -14,7 +14,7 @@ from denoise.restorations import Restoration
 from denoise.station import Transfer
 from denoise.uncertainty import Figure, mean_figure, ratio_figure
 
-__all__ = ["numbers", "row_of", "table"]
+__all__ = ["numbers", "outside_text", "row_of", "table"]
 
 
 def numbers(evaluation: Evaluation) -> dict[str, Any]:
@@ -29,7 +29,9 @@ def numbers(evaluation: Evaluation) -> dict[str, Any]:
         "false_alarm_rate": FALSE_ALARMS,
         "contaminants": len(evaluation.hunted.image) if evaluation.hunted else 0,
         "bias_uncertainty": bias_uncertainty(evaluation.cases),
-        "models": evaluation.models,
+        "models": {
+            k: {**told, "images_outside_training": evaluation.outside[k]} for k, told in evaluation.models.items()
+        },
         "restorations": {
             name: {
                 **row_of(evaluation, restoration),
@@ -122,8 +124,8 @@ def table(evaluation: Evaluation) -> str:
         lines.append(" ".join([f"{name:<{wide}}", *(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True))]))
     lines += [
         f"{found['images']} images of {found['corpus']!r} ({found['split']}), {found['contaminants']} contaminants",
-        f"found: at {FALSE_ALARMS:g} false alarms a pixel; r50: radius of which half are found; MTF50: of a 5 % edge, over "
-        "the clean one's;",
+        f"found: at {FALSE_ALARMS:g} false alarms a pixel; r50: radius of which half are found; MTF50: of a 5 % edge, "
+        "over the clean one's;",
         "edges: by how many standard deviations the energy of what was taken away follows the edges of the part",
     ]
     lines.append(f"bias to expect from the quanta alone: {100 * found['bias_uncertainty']:.4f} %")
@@ -131,10 +133,17 @@ def table(evaluation: Evaluation) -> str:
         lines.append(
             "no contaminants to find (no target lies in a body, away from its outline): no figures of detection"
         )
+    lines += [outside_text(name, model, found["images"]) for name, model in found["models"].items()]
     if evaluation.reason:
         lines.append(f"no figures of sharpness: {evaluation.reason}")
     lines += [f"left out: {text}" for text in evaluation.left_out]
-    return "\n".join(lines)
+    return "\n".join(line for line in lines if line)
+
+
+def outside_text(name: str, model: dict[str, Any], images: int) -> str:
+    """How many images a model was not trained for; empty where it was for all."""
+    count = model["images_outside_training"]
+    return f"{name}: {count} of {images} images lie outside the conditions it was trained on" if count else ""
 
 
 def cells_of(row: dict[str, Any]) -> list[str]:
@@ -157,7 +166,7 @@ def cells_of(row: dict[str, Any]) -> list[str]:
 
 def gain_text(gain: dict[str, float | None] | None) -> str:
     """A gain and its interval."""
-    if gain is None:
+    if gain is None or gain["value"] == gain["low"] == 0.0:
         return "-"
     ends = "" if gain["low"] is None else f" ({gain['low']:+.2f} {gain['high']:+.2f})"
     return f"{gain['value']:+.2f}{ends}"

@@ -34,6 +34,8 @@ class Restored:
         The same of other images, at the setting of the middle dose.
     tuning : dict
         Setting of a filter by setting of the corpus.
+    outside : int
+        Images outside the conditions that a model was trained on.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Restored:
     images: list[np.ndarray] = field(repr=False)
     restore: Callable[[np.ndarray, float, float], np.ndarray] = field(repr=False)
     tuning: dict[str, float] = field(default_factory=dict)
+    outside: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Restoration:
         The same over the contaminants' pixels.
     contaminants : Contaminants or None
     structure : dict of Structure
-        Of what was taken away; empty for noisy and clean images.
+        Of what was taken away; of clean images that is the noise itself. Empty for noisy images.
     shown : {place of an image: [row, column] ADU}
     """
 
@@ -102,7 +105,7 @@ def measured(
         *sums.T,
         *within.T,
         Contaminants.of([restored.images[k] for k in hunted.places], hunted) if hunted else None,
-        structure_of(restored.images, cases) if restored.kind in ("filter", "model") else {},
+        structure_of(restored.images, cases) if restored.kind != "noisy" else {},
         {k: np.asarray(restored.images[k], np.float32) for k in shown},
     )
 

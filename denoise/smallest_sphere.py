@@ -16,6 +16,7 @@ __all__ = ["DetectionCurve", "SmallestSphere", "detection_curve", "smallest_sphe
 STEPS = 40
 PRIOR = 0.05  # precision of the slope: 1 / (4.5)^2 per unit of log radius over its own spread
 RESAMPLES = 200
+FAR = 20.0  # log of a radius that lies beyond all there are
 MOST_RADII = 12  # that are shown one by one
 
 
@@ -69,7 +70,9 @@ def logistic_fit(radius_mm: np.ndarray, found: np.ndarray) -> tuple[float, float
         if np.abs(step).max() < 1e-8:
             break
     slope = float(weights[1] / spread)
-    return (middle - float(weights[0]) / slope if slope > 0.0 else float("inf")), slope
+    if slope <= 0.0:  # none is found the rather for being larger: all of them, or hardly any
+        return (-FAR if found.mean() > 0.5 else FAR), slope
+    return float(np.clip(middle - float(weights[0]) / slope, -FAR, FAR)), slope
 
 
 def smallest_sphere(
@@ -97,8 +100,8 @@ def smallest_sphere(
     for _ in range(RESAMPLES):
         chosen = np.concatenate([members[k] for k in rng.integers(0, len(names), len(names))])
         draws.append(logistic_fit(radius_mm[chosen], found[chosen].astype(float))[0])
-    ends = np.exp(np.clip(np.quantile(draws, [0.025, 0.975]), -50, 50))
-    inside = [float(r) if least <= r <= greatest else None for r in (np.exp(min(middle, 50.0)), *ends)]
+    ends = np.exp(np.quantile(draws, [0.025, 0.975]))
+    inside = [float(r) if least <= r <= greatest else None for r in (np.exp(middle), *ends)]
     where = "" if inside[0] is not None else ("below" if middle < np.log(least) else "above")
     return SmallestSphere(*inside, slope, where)
 

@@ -3,6 +3,7 @@
 from xsim.backend import available_cores, cuda_devices
 from xsim.cad import read_step
 from xsim.camera_file import read_camera_file
+from xsim.characterize import read_characteristics
 from xsim.command import CommandParser, run_command
 from xsim.energies import shared_quadratures
 from xsim.errors import (
@@ -83,6 +84,7 @@ __all__ = [
     "phantom_path",
     "place_bodies",
     "read_camera_file",
+    "read_characteristics",
     "read_step",
     "read_tiff",
     "run_command",

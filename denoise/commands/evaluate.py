@@ -51,7 +51,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             bar.set_postfix_str(name, refresh=False)
             bar.update()
 
-        found = judge(restorers, corpus, options.split, tick=tick)
+        found = judge(restorers, corpus, options.split, FILTERS, tick)
     print(table(found))
     if options.json:
         text = json.dumps(numbers(found), indent=2, allow_nan=False) + "\n"
