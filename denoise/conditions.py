@@ -84,10 +84,17 @@ def suffixes(images: Sequence[str]) -> list[str]:
 
 
 def conditions_of(
-    corpus: datagen.Corpus, views: list[datagen.CorpusView], images: Sequence[str] = ("noisy",)
+    corpus: datagen.Corpus,
+    views: list[datagen.CorpusView],
+    images: Sequence[str] = ("noisy",),
+    source: str = "noisy",
 ) -> dict[str, Any]:
-    """States, ranges and origin of training data, JSON-able; those of a second image by NAME_second and so on."""
+    """States, ranges and origin of training data, JSON-able; those of a second image by NAME_second and so on.
+
+    Where another camera's image is restored, ``source``, its ranges are told and not those of the first.
+    """
     found: dict[str, list[float]] = {}
+    own = source.removeprefix("noisy")
     for view in views:
         for suffix in suffixes(images):
             columns = ("quanta_per_pixel", "voltage_kv", "kernel_sum_squares", "read_noise_adu", "gain_adu_per_quantum")
@@ -97,8 +104,11 @@ def conditions_of(
                 table["read_noise_quanta"] = table.pop("read_noise_adu") / table.pop("gain_adu_per_quantum")
             if f"noisy{suffix}" in images:
                 table["level"] = _levels(view, suffix)
+            if own and not suffix:
+                table = {"voltage_kv": table["voltage_kv"]}  # the tube is both cameras'
             for name, values in table.items():
-                found.setdefault(name + suffix, []).extend(values[np.isfinite(values)].tolist())
+                key = name + suffix.removeprefix(own)
+                found.setdefault(key, []).extend(values[np.isfinite(values)].tolist())
     return {
         "states": _states(corpus, views),
         "conditions": {name: [min(values), max(values)] for name, values in found.items() if values},

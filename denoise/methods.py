@@ -25,6 +25,9 @@ HOMES = {
     "blindspot": "denoise.blindspot",
     "noise_cnn": "denoise.noise_cnn",
     "noise2noise": "denoise.noise2noise",
+    "cold_deblur": "denoise.cold_deblur",
+    "regression_deblur": "denoise.regression_deblur",
+    "diffusion_deblur": "denoise.diffusion_deblur",
 }
 
 
@@ -105,6 +108,8 @@ class Method:
     rival : Rival, optional
     anchored : bool
         Whether a restored image is given back the regional mean of the noisy one (denoise/anchor.py).
+    source : str
+        Stored image that is restored.
     target : str
         Stored image that the output is to be compared with.
     """
@@ -120,6 +125,7 @@ class Method:
     radius: Callable[[nn.Module, Settings], int | None] = network_radius
     rival: Rival | None = None
     anchored: bool = True
+    source: str = "noisy"
     target: str = "clean"
 
 

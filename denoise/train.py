@@ -284,7 +284,7 @@ class Run:
             "network": task.settings.network,
             "network_options": {**self.options, **self.network.found},
             "settings": task.told,
-            **conditions_of(task.corpus, task.views, self.method.images),
+            **conditions_of(task.corpus, task.views, self.method.images, self.method.source),
             "versions": versions(),
             "training": {**outcome, **used},
         }

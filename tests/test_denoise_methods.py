@@ -34,7 +34,7 @@ def test_methods_are_imported_when_asked_for() -> None:
 @pytest.mark.parametrize("name", list(METHODS))
 def test_every_method_is_whole(name: str) -> None:
     method = METHODS[name]
-    assert isinstance(method, Method) and "noisy" in method.images and method.network
+    assert isinstance(method, Method) and method.source in method.images and method.network
 
 
 def test_unknown_methods_are_told() -> None:
