@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from denoise.commands import (
     apply,
     evaluate,
+    features,
     train,
 )
 from xsim import CommandParser, run_command
@@ -19,6 +20,7 @@ COMMANDS = (
     train,
     apply,
     evaluate,
+    features,
 )
 
 

@@ -24,6 +24,8 @@ Batch: TypeAlias = Mapping[str, Tensor]
 HOMES = {
     "noise_cnn": "denoise.noise_cnn",
     "noise2noise": "denoise.noise2noise",
+    "dngan": "denoise.dngan",
+    "dngan_dose": "denoise.dngan_dose",
 }
 
 

@@ -8,6 +8,7 @@ whole image gives.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -139,6 +140,7 @@ class DnCNN(NoisePredictor):
 
 
 NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "dncnn": DnCNN}
+HOMES = {"dngan": ("denoise.generator", "Generator")}  # those of one method, imported when they are asked for
 
 
 def make_network(
@@ -149,7 +151,7 @@ def make_network(
     Parameters
     ----------
     name : str
-        unet or dncnn.
+        unet, dncnn or dngan.
     inputs, outputs : int
         Channels.
     level_free : bool or sequence of bool
@@ -162,9 +164,10 @@ def make_network(
     ModelError
         Unknown name or option.
     """
-    if name not in NETWORKS:
-        raise ModelError(f"unknown network {name!r} (known: {', '.join(NETWORKS)})")
+    if name not in NETWORKS and name not in HOMES:
+        raise ModelError(f"unknown network {name!r} (known: {', '.join([*NETWORKS, *HOMES])})")
+    kind = NETWORKS[name] if name in NETWORKS else getattr(import_module(HOMES[name][0]), HOMES[name][1])
     try:
-        return NETWORKS[name](inputs=inputs, outputs=outputs, level_free=level_free, **options)
+        return kind(inputs=inputs, outputs=outputs, level_free=level_free, **options)
     except TypeError as error:
         raise ModelError(f"network {name!r} cannot be made ({error})") from None
