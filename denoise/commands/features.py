@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
     add.add_argument(
         "-o", "--output", type=Path, default=Path("features.safetensors"), help="features (default: %(default)s)"
     )
-    add.add_argument("--formats", type=lambda text: text.split(","), help="of the corpus's detectors (default: all)")
+    add.add_argument("--format", dest="formats", action="append", metavar="NAME", help="detector format (default: all)")
     add.add_argument("--steps", type=int, help="default: 400")
     add.add_argument("--batch", type=int, help="crops per step (default: 16)")
     add.add_argument("--crop", type=int, help="their side in pixels (default: 64)")
