@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -36,6 +37,7 @@ IGNORED = -100  # class of pixels that are not valid
 NOTHING = "none"  # class of pixels that show no body
 LEAST_STRUCTURE = 2  # classes
 HELD_OUT = 32  # crops
+LOOKED_AT = 1000  # samples of a format that classes are taken from
 
 
 @dataclass(frozen=True)
@@ -125,42 +127,48 @@ def train_features(
     with one_thread_each(1):
         _fit(network, _batches(views, shown, chosen), chosen, progress)
         accuracy = _accuracy(network, _held_out(held_out, shown, chosen))
-    told = {
-        "schema": SCHEMA,
-        "name": f"corpus-features-{corpus.name}-{chosen.seed}",
-        "classes": list(shown.classes),
-        "accuracy": accuracy,
-        "chance": 1.0 / len(shown.classes),
-        "corpus": {"name": corpus.name, "sha256": corpus.sha256, "train_samples": sum(map(len, views))},
-        "settings": {**vars(chosen), "widths": list(chosen.widths)},
-        "widths": list(chosen.widths),
-        "kernel": chosen.kernel,
-        "versions": versions(),
-    }
+    told = _told(corpus, views, shown, chosen, accuracy)
     weights = {name: each.contiguous() for name, each in network.state_dict().items()}
     content = safetensors.torch.save(weights, {KEY: json.dumps(told, sort_keys=True, allow_nan=False)})
     write_whole(target, lambda path: path.write_bytes(content))
     return told
 
 
-@dataclass(frozen=True)
+def _told(
+    corpus: datagen.Corpus, views: list[datagen.CorpusView], shown: Shown, settings: FeatureSettings, accuracy: float
+) -> dict[str, Any]:
+    """What the file says of itself."""
+    return {
+        "schema": SCHEMA,
+        "name": f"corpus-features-{corpus.name}-{settings.seed}",
+        "classes": list(shown.classes),
+        "accuracy": accuracy,
+        "chance": 1.0 / len(shown.classes),
+        "corpus": {"name": corpus.name, "sha256": corpus.sha256, "train_samples": sum(map(len, views))},
+        "settings": {**vars(settings), "widths": list(settings.widths)},
+        "widths": list(settings.widths),
+        "kernel": settings.kernel,
+        "versions": versions(),
+    }
+
+
 class Shown:
     """What the labels of a corpus mean.
 
     Attributes
     ----------
+    corpus : datagen.Corpus
     classes : tuple of str
         Shape and material, and "none" first.
-    tables : dict
-        Class of each label, int64 [label], by the index of the sample.
     """
 
-    classes: tuple[str, ...]
-    tables: dict[int, Tensor]
+    def __init__(self, corpus: datagen.Corpus, classes: tuple[str, ...]) -> None:
+        self.corpus, self.classes = corpus, classes
+        self._tables: dict[int, Tensor] = {}
 
     @classmethod
     def of(cls, corpus: datagen.Corpus, views: list[datagen.CorpusView]) -> Shown:
-        """Of all samples, classes by those that are trained on.
+        """With the classes that the first samples of some views show.
 
         Raises
         ------
@@ -169,32 +177,32 @@ class Shown:
         """
         pixels: Counter[str] = Counter()
         for view in views:
-            for bodies in view.instances():
-                seen = {_class(body): 0.0 for body in bodies}
+            for bodies in view.select(np.arange(min(len(view), LOOKED_AT))).instances():
+                seen: Counter[str] = Counter()
                 for body in bodies:
-                    seen[_class(body)] += float(body["pixels"] or 0.0)
-                pixels.update({NOTHING: view.shape[0] * view.shape[1] - sum(seen.values()), **seen})
-        found = [name for name, count in pixels.items() if count > 0]
-        if len(found) < LEAST_STRUCTURE:
-            raise CorpusError(f"{corpus.path} shows nothing but {found[0]!r} (features need labels of several bodies)")
-        classes = (NOTHING, *sorted(set(found) - {NOTHING}))
-        return cls(classes, dict(_tables(corpus, classes)))
+                    seen[_class(body)] += int(body["pixels"] or 0)
+                pixels += seen + Counter({NOTHING: view.shape[0] * view.shape[1] - seen.total()})
+        if len(pixels) < LEAST_STRUCTURE:
+            raise CorpusError(
+                f"{corpus.path} shows nothing but {min(pixels)!r} (features need labels of several bodies)"
+            )
+        return cls(corpus, (NOTHING, *sorted(set(pixels) - {NOTHING})))
+
+    def table(self, index: int) -> Tensor:
+        """Class of each label, int64 [label], in a sample; those not seen before are not asked for."""
+        if index not in self._tables:
+            bodies = self.corpus.instances(index)
+            found = torch.full((1 + max((body["label"] for body in bodies), default=0),), IGNORED)
+            found[0] = 0
+            for body in bodies:
+                if _class(body) in self.classes:
+                    found[body["label"]] = self.classes.index(_class(body))
+            self._tables[index] = found
+        return self._tables[index]
 
 
 def _class(body: dict[str, Any]) -> str:
     return f"{body['class']} of {body['material']}"
-
-
-def _tables(corpus: datagen.Corpus, classes: tuple[str, ...]) -> Iterator[tuple[int, Tensor]]:
-    places = {name: place for place, name in enumerate(classes)}
-    for name in corpus.formats:
-        view = corpus.subset(name)
-        for index, bodies in zip(view.table()["index"].tolist(), view.instances(), strict=True):
-            found = torch.full((1 + max((body["label"] for body in bodies), default=0),), IGNORED)
-            found[0] = places[NOTHING]
-            for body in bodies:
-                found[body["label"]] = places.get(_class(body), IGNORED)
-            yield int(index), found
 
 
 def _new_network(classes: int, settings: FeatureSettings) -> CorpusFeatures:
@@ -244,7 +252,7 @@ def _windows_and_classes(items: dict[str, Tensor], shown: Shown) -> tuple[Tensor
     a, b = (items[name].view(-1, 1, 1, 1) for name in ("a_pixel_adu", "b_adu2"))
     z = vst.forward(items["clean"], a, b)
     pairs = zip(items["index"].tolist(), items["labels"].long(), strict=True)
-    classes = torch.stack([shown.tables[index][labels] for index, labels in pairs])
+    classes = torch.stack([shown.table(index)[labels] for index, labels in pairs])
     return windowed(z, z), classes.masked_fill(~items["valid"][:, 0], IGNORED)
 
 
