@@ -6,11 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_corpus import tiny_corpus
+
+import datagen
+from xsim import ModelError
 
 torch = pytest.importorskip("torch")
 safetensors_torch = pytest.importorskip("safetensors.torch")
 from torch.nn import functional  # noqa: E402
 
+import denoise  # noqa: E402
+from denoise.checkpoint import read_checkpoint  # noqa: E402
 from denoise.features import load_features  # noqa: E402
 from denoise.resnet import ResNet34  # noqa: E402
 
@@ -79,3 +85,23 @@ def test_a_users_weights_are_loaded(random_resnet: ResNet34, tmp_path: Path, suf
     u = torch.randn(1, 1, 32, 32)
     for one, other in zip(found.network(u), random_resnet(u), strict=True):
         assert torch.equal(one, other)
+
+
+def test_dngan_is_trained_with_a_users_weights(random_resnet: ResNet34, tmp_path: Path) -> None:
+    """The content term compares the features of the file; another file in its place is told of before anything."""
+    corpus, weights = tmp_path / "corpus.zarr", tmp_path / "weights.safetensors"
+    datagen.generate(tiny_corpus(tmp_path, scenes=2), corpus, workers=1, progress=False)
+    safetensors_torch.save_file(random_resnet.state_dict(), weights)
+    settings = {"steps": 2, "batch": 2, "crop": 32, "network.features": 4, "rival_features": 4, "rival_hidden": 8}
+    settings |= {"pretrain": 0.0, "feature_file": str(weights), "progress": False}
+    denoise.train(corpus, "dngan", tmp_path / "m.safetensors", **settings)
+    trained, told = read_checkpoint(tmp_path / "m.safetensors")
+    assert told["settings"]["feature_name"] == load_features(weights).name
+    assert len(told["settings"]["content_unit"]) == 3 and sum(each.numel() for each in trained.values()) < 10_000
+    denoise.train(corpus, "dngan", tmp_path / "none.safetensors", **{**settings, "weight_content": 0.0})
+    without = read_checkpoint(tmp_path / "none.safetensors")[0]
+    assert any(not torch.equal(trained[name], each) for name, each in without.items()), "the term pulls"
+    safetensors_torch.save_file({"conv1.weight": torch.zeros(64, 3, 3, 3)}, weights)
+    with pytest.raises(ModelError, match=r"conv1\.weight has shape \[64, 3, 3, 3\]"):
+        denoise.train(corpus, "dngan", tmp_path / "bad.safetensors", **settings)
+    assert not (tmp_path / "bad.safetensors").exists()
