@@ -7,8 +7,9 @@ whole image gives.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -27,12 +28,15 @@ class NoisePredictor(nn.Module):
     ----------
     multiple : int
         Rows and columns are multiples of it.
-    radius : int
-        Reach of a pixel, a multiple of ``multiple``.
+    radius : int or None
+        Reach of a pixel, a multiple of ``multiple``; None: as far as the image goes.
+    found : dict
+        Options that were not given but found out, to be kept in a checkpoint.
     """
 
     multiple: int
-    radius: int
+    radius: int | None
+    found: Mapping[str, Any] = MappingProxyType({})
 
 
 class EntryConv(nn.Conv2d):
@@ -151,7 +155,7 @@ def make_network(
     Parameters
     ----------
     name : str
-        unet, dncnn or dngan.
+        unet, dncnn, dngan, or "package.module:Class" (see denoise/imported_network.py).
     inputs, outputs : int
         Channels.
     level_free : bool or sequence of bool
@@ -164,10 +168,16 @@ def make_network(
     ModelError
         Unknown name or option.
     """
+    channels = {"inputs": inputs, "outputs": outputs, "level_free": level_free}
+    if ":" in name:
+        from denoise.imported_network import network_named
+
+        return network_named(name, **channels, **options)
     if name not in NETWORKS and name not in HOMES:
-        raise ModelError(f"unknown network {name!r} (known: {', '.join([*NETWORKS, *HOMES])})")
+        known = ", ".join([*NETWORKS, *HOMES])
+        raise ModelError(f"unknown network {name!r} (known: {known}, package.module:Class)")
     kind = NETWORKS[name] if name in NETWORKS else getattr(import_module(HOMES[name][0]), HOMES[name][1])
     try:
-        return kind(inputs=inputs, outputs=outputs, level_free=level_free, **options)
+        return kind(**channels, **options)
     except TypeError as error:
         raise ModelError(f"network {name!r} cannot be made ({error})") from None
