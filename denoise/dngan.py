@@ -7,12 +7,13 @@ z = T(noisy) in units of its noise, R the generator, x = z - R(z) (see `denoise.
     E  mean of (x - t)^2: 1 for the noisy image
     C  mean over the scales of |f(x) - f(t)|^2, in units of what the noisy images of the corpus have: 1 for these
     A  -log D(x): what it costs not to be taken for clean
-    V  mean of |dx/drow| + |dx/dcolumn|, the total variation
+    V  mean of (dx/drow)^2 + (dx/dcolumn)^2, differences of neighbours: the total variation as such losses have it;
+       with ``tv_power`` 1 that of the absolute differences, as Rudin, Osher and Fatemi have it
 
 Pixels that are not valid are those of t in all of them. The weights 1, 0.125, 0.01 and 0.5 are the paper's; its own
-table is better with a total variation of 0.25. They belong to the units of that paper, which it does not tell: here
-they are per unit of noise. Weights of 0 leave a term out: (1, 0, 0, 0) is regression, (0, 0, 1, 0) a bare adversarial
-net. Before ``pretrain`` of the run is over, P is E alone; the discriminator begins a little earlier.
+table is better with a total variation of 0.25. It does not tell its units: squares beside squares need none, absolute
+differences do, and have those of the noise. Weights of 0 leave a term out: (1, 0, 0, 0) is regression, (0, 0, 1, 0) a
+bare adversarial net. Before ``pretrain`` of the run is over, P is E alone; the discriminator begins a little earlier.
 
 Source: "Digital radiography image denoising using a generative adversarial network", J. X-Ray Sci. Technol. 26 (2018)
 523.
@@ -45,6 +46,7 @@ OPTIONS = {
     "weight_content": 0.125,
     "weight_adversarial": 0.01,
     "weight_tv": 0.5,
+    "tv_power": 2,
     "pretrain": 0.5,  # share of the run
     "feature_file": "",
     "rival_features": 64,
@@ -72,6 +74,8 @@ def prepare(views: list[datagen.CorpusView], settings: Settings) -> dict[str, An
             raise ModelError(f"{name} must not be negative (given {weight!r})")
     if not any(weights.values()):
         raise ModelError("all weights of dngan are 0 (there is nothing to train by) give one of them")
+    if settings["tv_power"] not in (1, 2):
+        raise ModelError(f"tv_power is 1 or 2, of the differences of neighbours (given {settings['tv_power']!r})")
     if not 0.0 <= settings["pretrain"] <= 1.0:
         raise ModelError(f"pretrain is a share of the run, 0 to 1 (given {settings['pretrain']!r})")
     found = noise_cnn.prepare(views, settings)
@@ -164,7 +168,7 @@ def terms(
     valid : int
         Number of valid pixels.
     settings : mapping
-        feature_file, feature_sha256 and content_unit, for the content term.
+        feature_file, feature_sha256 and content_unit, for the content term; tv_power.
     rival : module
         The discriminator, for the adversarial term.
     names : of the terms asked for
@@ -181,7 +185,7 @@ def terms(
             raise ModelError("dngan has no discriminator (the adversarial term needs one) set weight_adversarial=0")
         found["adversarial"] = functional.softplus(-rival(windowed(restored, target)).float()).mean()
     if "tv" in names:
-        steps = [restored.diff(dim=axis).abs().sum() for axis in (2, 3)]
+        steps = [(restored.diff(dim=axis).abs() ** settings["tv_power"]).sum() for axis in (2, 3)]
         found["tv"] = (steps[0] + steps[1]) / restored.numel()
     return found
 

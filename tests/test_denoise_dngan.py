@@ -135,8 +135,9 @@ def test_each_term_is_what_it_says(settings: dict[str, Any], batch: dict[str, An
     assert found["content"].item() == pytest.approx(1.0, rel=1e-4), "of what the unit was measured on"
     assert found["adversarial"].item() == pytest.approx(math.log(2.0))
     ramp = 3.0 * torch.arange(8.0).expand(2, 1, 8, 8)
-    flat = dngan.terms(ramp, ramp, torch.tensor(128), settings, None, ("tv", "mse"))
-    assert flat["tv"].item() == pytest.approx(3.0 * 7 / 8) and flat["mse"].item() == 0
+    for power, step in ((2, 9.0), (1, 3.0)):
+        flat = dngan.terms(ramp, ramp, torch.tensor(128), {**settings, "tv_power": power}, None, ("tv", "mse"))
+        assert flat["tv"].item() == pytest.approx(step * 7 / 8) and flat["mse"].item() == 0
 
 
 def test_content_is_felt_by_the_image_and_not_by_the_features(settings: dict[str, Any], batch: dict[str, Any]) -> None:
@@ -221,6 +222,7 @@ def test_prepare_refuses(views: list[datagen.CorpusView], settings: dict[str, An
         ({"weight_tv": math.nan}, "weight_tv must not be negative"),
         ({name: 0.0 for name in dngan.WEIGHTS}, "all weights of dngan are 0"),
         ({"pretrain": 1.5}, "share of the run"),
+        ({"tv_power": 3}, "tv_power is 1 or 2"),
         ({"feature_file": ""}, "make one with denoise features CORPUS"),
         ({"feature_file": str(tmp_path / "none.safetensors")}, "not read"),
     ]
