@@ -11,6 +11,7 @@ from denoise.commands import (
     evaluate,
     export,
     fuse,
+    features,
     train,
 )
 from xsim import CommandParser, run_command
@@ -23,6 +24,7 @@ COMMANDS = (
     evaluate,
     export,
     fuse,
+    features,
 )
 
 

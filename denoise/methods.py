@@ -23,11 +23,13 @@ Batch: TypeAlias = Mapping[str, Tensor]
 
 HOMES = {
     "blindspot": "denoise.blindspot",
-    "noise_cnn": "denoise.noise_cnn",
-    "noise2noise": "denoise.noise2noise",
     "cold_deblur": "denoise.cold_deblur",
-    "regression_deblur": "denoise.regression_deblur",
     "diffusion_deblur": "denoise.diffusion_deblur",
+    "dngan": "denoise.dngan",
+    "dngan_dose": "denoise.dngan_dose",
+    "noise2noise": "denoise.noise2noise",
+    "noise_cnn": "denoise.noise_cnn",
+    "regression_deblur": "denoise.regression_deblur",
 }
 
 
