@@ -8,10 +8,12 @@ from collections.abc import Sequence
 
 from denoise.commands import (
     apply,
+    audit,
     evaluate,
     export,
-    fuse,
     features,
+    fuse,
+    noise,
     train,
 )
 from xsim import CommandParser, run_command
@@ -25,6 +27,8 @@ COMMANDS = (
     export,
     fuse,
     features,
+    audit,
+    noise,
 )
 
 
