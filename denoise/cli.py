@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from denoise.commands import decorrelate
 from xsim import CommandParser, run_command, write_whole
 
 __all__ = ["main"]
@@ -29,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_apply(commands)
     _add_evaluate(commands)
+    decorrelate.add(commands)
     return parser
 
 

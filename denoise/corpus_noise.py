@@ -41,8 +41,8 @@ Ready: TypeAlias = Callable[[np.ndarray], np.ndarray]
 def corpus_kernel(views: list[datagen.CorpusView]) -> np.ndarray | None:
     """Kernel that decorrelates the noisy images of training views; None where their noise is white.
 
-    Every other scene gives the kernel, the rest say what correlation it leaves. Crops to train on are turned by quarters,
-    so the kernel is taken for equal along rows and columns.
+    Every other scene gives the kernel, the rest say what correlation it leaves. Crops to train on are turned by
+    quarters, so the kernel is taken for equal along rows and columns.
 
     Raises
     ------
