@@ -10,7 +10,7 @@ SAVE ?=
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-all check bench bench-gpu gpu clean
+.PHONY: demo test test-all check bench bench-restoration bench-gpu gpu clean
 
 # torch first and by its exact build: a bare name brings gigabytes of CUDA.
 $(VENV)/.ready: pyproject.toml kernels/CMakeLists.txt $(wildcard kernels/*.h kernels/*.cpp) $(wildcard phantoms/*)
@@ -58,6 +58,15 @@ bench-gpu: $(VENV)/.ready .venv-peers/.ready
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python benchmarks/install_peers.py --torch "$(TORCH)" --torch-index "$(TORCH_INDEX)"
 	touch $@
+
+# bm3d is for non-commercial use: the comparison has an environment of its own, and nothing else needs it.
+.venv-denoisers/.ready: benchmarks/denoisers.txt
+	test -x .venv-denoisers/bin/python || $(PYTHON) -m venv .venv-denoisers
+	.venv-denoisers/bin/python -m pip --disable-pip-version-check install --quiet -r benchmarks/denoisers.txt
+	touch $@
+
+bench-restoration: $(VENV)/.ready .venv-denoisers/.ready
+	$(BIN)/python benchmarks/restoration.py $(SAVE)
 
 # On a machine with a CUDA device: parity first, then the benchmarks.
 gpu: $(VENV)/.ready
