@@ -8,7 +8,7 @@ the projection on the trend, C as a matrix R, the block's noise has (1 - P) R (1
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -30,12 +30,12 @@ from xsim import CorpusError
 __all__ = ["corpus_correlation", "corpus_kernel"]
 
 BLOCK_PX = 32
-FLAT_RATIO = 1.2  # of the variance in a block to a x + b: more, and there is structure in it
+TREND_ORDER = 4  # of the polynomial that a block is freed of
+FLAT_SHARE, FLAT_LEAST = 0.05, 8  # of the blocks: 1 % of structure in the variance is as much as 100 % of correlation
 WHITE_PERCENT = 10.0  # beyond chance: noise that needs no decorrelation
-SCENES = 128  # looked at for the kernel, and as many others for the residual
+SCENES = 64  # looked at for the kernel, and as many others for the residual
 
 Found: TypeAlias = tuple[np.ndarray, int]  # mean products of neighbours [13, 13], and the pixels they are a mean over
-Ready: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 
 def corpus_kernel(views: list[datagen.CorpusView]) -> np.ndarray | None:
@@ -70,7 +70,8 @@ def corpus_kernel(views: list[datagen.CorpusView]) -> np.ndarray | None:
 def corpus_correlation(view: datagen.CorpusView, offset: int = 0, kernel: np.ndarray | None = None) -> Found:
     """Correlation of the noise of a view's noisy images.
 
-    Repeats (noisy_repeat, or several frames of a scene) are taken as static frames; where there are none, flat regions.
+    Repeats (noisy_repeat, or several frames of a scene) are taken as static frames. Where there are none, the flattest
+    blocks of 32 x 32 pixels; that is right for images with flat regions, and too much where structure fills them.
 
     Parameters
     ----------
@@ -92,17 +93,12 @@ def corpus_correlation(view: datagen.CorpusView, offset: int = 0, kernel: np.nda
     CorpusError
         Neither repeats nor flat regions.
     """
-
-    def ready(image: np.ndarray) -> np.ndarray:
-        return image if kernel is None else decorrelated(image, kernel)
-
     if "noisy_repeat" in view.images or view.corpus.description["frames_per_scene"] > 1:
-        coefficient, pixels = _mean(_of_frames(ready(frames), valid) for frames, valid in _static(view, offset))
+        coefficient, pixels = _mean(_of_frames(*static, kernel) for static in _static(view, offset))
     else:
-        factor = 1.0 if kernel is None else variance_factor(kernel)
         samples = (view.sample(i, ("noisy", "valid")) for i in _chosen(len(view), offset))
-        products, pixels = _mean(_of_flat(sample, ready, factor) for sample in samples)
-        coefficient = np.linalg.solve(_trend_share(), products.ravel()).reshape(products.shape) if pixels else products
+        products, pixels = _of_flat([_block_noise(sample, kernel) for sample in samples])
+        coefficient = np.linalg.solve(_trend_share(), products.ravel()).reshape(products.shape)
     if not pixels or coefficient[REACH_PX, REACH_PX] <= 0:
         raise CorpusError(
             f"{view.corpus.path}: no noise to correlate in {view.format} (no repeats, and no flat region of "
@@ -112,40 +108,63 @@ def corpus_correlation(view: datagen.CorpusView, offset: int = 0, kernel: np.nda
 
 
 def _static(view: datagen.CorpusView, offset: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frames [frame, row, column] of one scene each, and the pixels that are valid in all of them."""
+    """Frames [frame, row, column] of one scene each, and the standard deviation of their noise, 0 where not valid."""
     if "noisy_repeat" in view.images:
         for i in _chosen(len(view), offset):
             s = view.sample(i, ("noisy", "noisy_repeat", "valid", "valid_repeat"))
-            yield np.stack([s["noisy"], s["noisy_repeat"]]), s["valid"] & s["valid_repeat"]
+            frames = np.stack([s["noisy"], s["noisy_repeat"]])
+            yield frames, _model_sd(frames.mean(axis=0), s["params"]) * (s["valid"] & s["valid_repeat"])
         return
     scene = view.params("scene")
     scenes = np.unique(scene)
     for k in _chosen(len(scenes), offset):
         samples = [view.sample(int(i), ("noisy", "valid")) for i in np.flatnonzero(scene == scenes[k])]
         if len(samples) > 1:
-            yield np.stack([s["noisy"] for s in samples]), np.all([s["valid"] for s in samples], axis=0)
+            frames = np.stack([s["noisy"] for s in samples])
+            sd = _model_sd(frames.mean(axis=0), samples[0]["params"])
+            yield frames, sd * np.all([s["valid"] for s in samples], axis=0)
 
 
-def _of_frames(frames: np.ndarray, valid: np.ndarray) -> Found:
+def _model_sd(mean: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
+    """Standard deviation [row, column] ADU of noise of Var x = a x + b, where frames have this mean."""
+    level = ndimage.uniform_filter(mean.astype(np.float64), 3)
+    variance = params["a_pixel_adu"] * level + params["b_adu2"]
+    return np.asarray(np.sqrt(np.maximum(variance, 0.01 * variance.max())))
+
+
+def _of_frames(frames: np.ndarray, sd: np.ndarray, kernel: np.ndarray | None) -> Found:
     inner = slice(REACH_PX, -REACH_PX)  # a decorrelated border has mirrored pixels in it
-    found = noise_correlation(frames[:, inner, inner], valid=valid[inner, inner])
-    return found.coefficient, (len(frames) - 1) * int(valid[inner, inner].sum())
+    ready = frames if kernel is None else decorrelated(frames, kernel)
+    found = noise_correlation(ready[:, inner, inner], sd=sd[inner, inner])
+    return found.coefficient, (len(frames) - 1) * int((sd[inner, inner] > 0).sum())
 
 
-def _of_flat(sample: Mapping[str, Any], ready: Ready, factor: float) -> Found:
-    """Products in the flat blocks of an image, its noise in units of its standard deviation."""
+def _block_noise(sample: Mapping[str, Any], kernel: np.ndarray | None) -> np.ndarray:
+    """Noise [block, pixel] of the valid blocks of an image, without their trends, in units of the noise model's sd."""
+    image, factor = sample["noisy"], 1.0
+    if kernel is not None:
+        image, factor = decorrelated(image, kernel), variance_factor(kernel)
     a, b = (factor * sample["params"][name] for name in ("a_pixel_adu", "b_adu2"))
     inner = slice(REACH_PX, -REACH_PX)
     near = ndimage.binary_erosion(sample["valid"], iterations=REACH_PX, border_value=1)[inner, inner]
-    blocks = _blocks(ready(sample["noisy"])[inner, inner])[_blocks(near).all(axis=1)]
+    blocks = _blocks(image[inner, inner])[_blocks(near).all(axis=1)]
     trend = _trend()
     noise = blocks - (blocks @ trend) @ trend.T
-    noise /= np.sqrt(np.maximum(a * blocks.mean(axis=1, keepdims=True) + b, 1e-12))
-    flat = noise[(noise**2).mean(axis=1) < FLAT_RATIO].reshape(-1, BLOCK_PX, BLOCK_PX)
+    return np.asarray(noise / np.sqrt(np.maximum(a * blocks.mean(axis=1, keepdims=True) + b, 1e-12)))
+
+
+def _of_flat(noise: list[np.ndarray]) -> Found:
+    """Mean products in the flattest blocks, those of the least variance."""
+    blocks = np.concatenate(noise)
+    variance = (blocks**2).mean(axis=1)
+    if not len(blocks):
+        return np.eye((2 * REACH_PX + 1) ** 2)[0], 0
+    count = min(len(blocks), max(FLAT_LEAST, int(FLAT_SHARE * len(blocks))))
+    flat = blocks[np.argsort(variance, kind="stable")[:count]].reshape(-1, BLOCK_PX, BLOCK_PX)
     grid, at = (2 * BLOCK_PX, 2 * BLOCK_PX), _lags()
     sums = fft.irfft2((np.abs(fft.rfft2(flat, grid)) ** 2).sum(axis=0), grid)[np.ix_(at, at)]
     pairs = np.outer(BLOCK_PX - np.abs(at), BLOCK_PX - np.abs(at))
-    return sums / (pairs * max(len(flat), 1)), len(flat) * BLOCK_PX**2
+    return sums / (pairs * len(flat)), flat.size
 
 
 def _blocks(image: np.ndarray) -> np.ndarray:
@@ -176,9 +195,9 @@ def _lags() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _trend() -> np.ndarray:
-    """Orthonormal polynomials of second order on a block, [pixel, 6]."""
+    """Orthonormal polynomials on a block, [pixel, polynomial]."""
     x = np.linspace(-1, 1, BLOCK_PX)
-    powers = [np.outer(x**i, x**j).ravel() for i in range(3) for j in range(3 - i)]
+    powers = [np.outer(x**i, x**j).ravel() for i in range(TREND_ORDER + 1) for j in range(TREND_ORDER + 1 - i)]
     return np.asarray(np.linalg.qr(np.stack(powers, axis=1))[0])
 
 

@@ -49,7 +49,8 @@ REACH_PX = 6  # a window of 13 x 13
 FLOOR = 1e-2  # of the transfer function that is divided by
 MOST_PERCENT = 20.0  # left over, beyond chance
 PADDED_KERNELS = 4
-STRUCK = 30.0  # times the variance around it: a pixel that blinks, whose noise is not the light's
+BLINK, BLINK_PX = 30.0, 7  # times the variance around it: a pixel that blinks, whose noise is not the light's
+VALUES = 50  # that a variance is taken over: known to 20 %
 TAPS_LOST = 1e-3  # of the taps' sum of sizes
 
 Root = Literal["fft", "toeplitz"]
@@ -75,18 +76,18 @@ class Residual:
 
 
 def noise_correlation(
-    frames: np.ndarray, reach_px: int = REACH_PX, valid: np.ndarray | None = None
+    frames: np.ndarray, reach_px: int = REACH_PX, sd: np.ndarray | None = None
 ) -> NeighbourCorrelation:
     """Correlation of the noise of static frames, each pixel's noise in units of its standard deviation.
 
-    Noise is what a frame differs by from the mean of all K, times sqrt(K / (K - 1)). The standard deviation of a pixel
-    is taken over the frames and smoothed over the window, so that two frames do. Pixels that blink are left out.
+    Noise is what a frame differs by from the mean of all K, times sqrt(K / (K - 1)).
 
     Parameters
     ----------
     frames : [frame, row, column] ADU, two or more of one scene
-    valid : bool [row, column], optional
-        Pixels whose noise counts.
+    sd : float64 [row, column], optional
+        Standard deviation of a pixel's noise in any unit, 0 where it does not count. Without it, that over the frames,
+        smoothed over so few pixels that it is known to 10 %; pixels that blink do not count then.
 
     Raises
     ------
@@ -96,15 +97,18 @@ def noise_correlation(
     stack = np.asarray(frames)
     if stack.ndim != 3 or len(stack) < 2:
         raise MeasurementError(f"frames of shape {stack.shape} tell no noise (two of one scene at least) give a stack")
+    spread = _spread(stack) if sd is None else sd
+    return neighbour_correlation(stack * np.where(spread > 0, 1.0 / np.where(spread > 0, spread, 1.0), 0.0), reach_px)
+
+
+def _spread(stack: np.ndarray) -> np.ndarray:
+    """Standard deviation of each pixel over the frames, float64 [row, column]; 0 where a pixel blinks."""
     variance = stack.var(axis=0, ddof=1, dtype=np.float64)
-    around = ndimage.median_filter(variance, 7)
-    counts = variance <= STRUCK * np.maximum(around, 1e-12)
-    local = ndimage.uniform_filter(np.where(counts, variance, around), 2 * reach_px + 1)
-    counts &= local > 0
-    if valid is not None:
-        counts &= valid
-    scale = np.where(counts, 1.0 / np.sqrt(np.where(counts, local, 1.0)), 0.0)
-    return neighbour_correlation(stack * scale, reach_px)
+    around = ndimage.median_filter(variance, BLINK_PX)
+    blinks = variance > BLINK * np.maximum(around, 1e-12)
+    width = 2 * int(np.ceil((np.sqrt(VALUES / (len(stack) - 1)) - 1) / 2)) + 1
+    smooth = ndimage.uniform_filter(np.where(blinks, around, variance), max(width, 1))
+    return np.where(blinks, 0.0, np.sqrt(np.maximum(smooth, 0.0)))
 
 
 def noise_kernel(coefficient: np.ndarray, root: Root = "fft") -> np.ndarray:
