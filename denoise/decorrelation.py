@@ -50,7 +50,7 @@ FLOOR = 1e-2  # of the transfer function that is divided by
 MOST_PERCENT = 20.0  # left over, beyond chance
 PADDED_KERNELS = 4
 BLINK, BLINK_PX = 30.0, 7  # times the variance around it: a pixel that blinks, whose noise is not the light's
-VALUES = 50  # that a variance is taken over: known to 20 %
+VALUES, WIDEST_PX = 1000, 13  # that a variance is taken over: its own error goes with the noise and hides correlation
 TAPS_LOST = 1e-3  # of the taps' sum of sizes
 
 Root = Literal["fft", "toeplitz"]
@@ -87,7 +87,7 @@ def noise_correlation(
     frames : [frame, row, column] ADU, two or more of one scene
     sd : float64 [row, column], optional
         Standard deviation of a pixel's noise in any unit, 0 where it does not count. Without it, that over the frames,
-        smoothed over so few pixels that it is known to 10 %; pixels that blink do not count then.
+        smoothed over a window that is the smaller, the more frames there are; pixels that blink do not count then.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def _spread(stack: np.ndarray) -> np.ndarray:
     around = ndimage.median_filter(variance, BLINK_PX)
     blinks = variance > BLINK * np.maximum(around, 1e-12)
     width = 2 * int(np.ceil((np.sqrt(VALUES / (len(stack) - 1)) - 1) / 2)) + 1
-    smooth = ndimage.uniform_filter(np.where(blinks, around, variance), max(width, 1))
+    smooth = ndimage.uniform_filter(np.where(blinks, around, variance), min(max(width, 1), WIDEST_PX))
     return np.where(blinks, 0.0, np.sqrt(np.maximum(smooth, 0.0)))
 
 
