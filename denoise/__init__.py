@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from denoise.restorer import Restorer, apply, load
-    from denoise.trainer import Settings, train
+    from denoise.settings import Settings
+    from denoise.train import train
 
 __all__ = ["Restorer", "Settings", "apply", "load", "train"]
 
 _HOMES = {
     "Restorer": "denoise.restorer",
-    "Settings": "denoise.trainer",
+    "Settings": "denoise.settings",
     "apply": "denoise.restorer",
     "load": "denoise.restorer",
-    "train": "denoise.trainer",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Public names come when asked for, so that ``denoise --help`` need not wait for torch."""
+    if name == "train":  # a module that can be called
+        return import_module("denoise.train")
     if name not in _HOMES:
         raise AttributeError(f"module 'denoise' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import datagen
 from denoise import vst
 from xsim import CorpusError
 
-__all__ = ["check_corpus", "conditions_of", "noise_scale_adu", "outside", "sample_conditions", "train_views"]
+__all__ = ["check_corpus", "conditions_of", "noise_scale_adu", "outside", "sample_conditions", "some", "views_of"]
 
 LOOKED_AT = 64  # samples that noise and level are taken from
 SLACK = 0.05  # of a limit: no warning so close to it
@@ -24,31 +24,36 @@ LABELS = {
 }
 
 
-def train_views(corpus: datagen.Corpus) -> list[datagen.CorpusView]:
-    """Training samples of each format that has some.
+def views_of(corpus: datagen.Corpus, split: str, formats: Sequence[str] | None = None) -> list[datagen.CorpusView]:
+    """Samples of a split, of each format that has some.
 
     Raises
     ------
     CorpusError
-        There are none at all.
+        There are none at all, or an unknown format.
     """
-    views = [view for name in corpus.formats if len(view := corpus.subset(name, "train"))]
+    views = [view for name in formats or corpus.formats if len(view := corpus.subset(name, split))]
     if not views:
-        raise CorpusError(f"{corpus.path} has no training samples (none is finished) run datagen generate")
+        raise CorpusError(f"{corpus.path} has no samples in split {split!r} (none is finished) run datagen generate")
     return views
 
 
-def check_corpus(corpus: datagen.Corpus, views: list[datagen.CorpusView], crop: int) -> None:
+def check_corpus(
+    corpus: datagen.Corpus, views: list[datagen.CorpusView], crop: int, images: Sequence[str] = ("noisy", "clean")
+) -> None:
     """Refuse a corpus that cannot be trained on.
 
     Raises
     ------
     CorpusError
-        Images smaller than a crop, without clean ones, or without a noise model.
+        Images that are lacking or smaller than a crop, or no noise model.
     """
     for view in views:
-        if "clean" not in view.images:
+        if "clean" in images and "clean" not in view.images:
             raise CorpusError(f"{corpus.path} has no clean images (real ones?) there is nothing to train towards")
+        if lacking := [name for name in images if name not in view.images]:
+            held = ", ".join(view.images)
+            raise CorpusError(f"{corpus.path} has no {lacking[0]} images (it has {held}) ask for them in `store`")
         if min(view.shape) < crop:
             rows, columns = view.shape
             raise CorpusError(f"{corpus.path}: images of {rows} x {columns} are smaller than a crop ({crop}) lower it")
@@ -105,11 +110,11 @@ def outside(found: Mapping[str, float], trained: Mapping[str, Any]) -> list[str]
     return told
 
 
-def noise_scale_adu(views: list[datagen.CorpusView]) -> float:
-    """Root mean square of the noise [ADU], that of pixels that are not valid as none."""
-    samples = (view[i] for view in views for i in _some(view))
-    squares = [float(np.mean((s["noise"] * s["valid"]).astype(np.float64) ** 2)) for s in samples]
-    return float(np.mean(squares)) ** 0.5
+def noise_scale_adu(views: list[datagen.CorpusView], images: tuple[str, str] = ("noisy", "clean")) -> float:
+    """Root mean square of the difference of two images [ADU], that of pixels that are not valid as none."""
+    samples = (view.sample(i, (*images, "valid")) for view in views for i in some(view))
+    differences = ((s[images[0]] - s[images[1]]) * s["valid"] for s in samples)
+    return float(np.mean([np.mean(each.astype(np.float64) ** 2) for each in differences])) ** 0.5
 
 
 def level_of(noisy: np.ndarray, a: Any, b: Any) -> float:
@@ -118,11 +123,12 @@ def level_of(noisy: np.ndarray, a: Any, b: Any) -> float:
 
 
 def _levels(view: datagen.CorpusView) -> np.ndarray:
-    samples = (view[i] for i in _some(view))
+    samples = (view[i] for i in some(view))
     return np.array([level_of(s["noisy"], s["params"]["a_pixel_adu"], s["params"]["b_adu2"]) for s in samples])
 
 
-def _some(view: datagen.CorpusView) -> range:
+def some(view: datagen.CorpusView) -> range:
+    """Places of samples that stand for all of a view."""
     return range(0, len(view), max(1, len(view) // LOOKED_AT))
 
 

@@ -1,12 +1,13 @@
-"""Networks that predict noise: a small U-Net for speed and DnCNN as the reference.
+"""Networks that restore: a small U-Net for speed and DnCNN as the reference.
 
-Both take z [image, 1, row, column] and give an image of that shape. Rows and columns are multiples of `multiple`;
+Both take z [image, channel, row, column] and give images of that size. Rows and columns are multiples of `multiple`;
 pixels further apart than `radius` do not see each other, so bands of an image with that much around them give what the
 whole image gives.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,21 +35,31 @@ class NoisePredictor(nn.Module):
 
 
 class EntryConv(nn.Conv2d):
-    """First 3x3 convolution. With ``level_free`` its weights add up to zero.
+    """First 3x3 convolution. With ``level_free`` its weights add up to zero, for each input channel.
 
     After the variance-stabilising transform noise is the same at every level, so the level tells nothing, and a network
     that cannot see it serves doses far from those it was trained on. The edge is continued, not filled with zeros,
     which would be a step.
+
+    Parameters
+    ----------
+    inputs, features : int
+    level_free : bool or sequence of bool
+        Of every input channel, or of each: one that tells a number by its level must be seen.
     """
 
-    def __init__(self, features: int, level_free: bool) -> None:
-        super().__init__(1, features, 3)
-        self.level_free = level_free
+    def __init__(self, inputs: int, features: int, level_free: bool | Sequence[bool]) -> None:
+        super().__init__(inputs, features, 3)
+        free = [level_free] * inputs if isinstance(level_free, bool) else list(level_free)
+        if len(free) != inputs:
+            raise ModelError(f"level_free has {len(free)} entries (the network has {inputs} inputs) give one each")
+        self.level_free = any(free)
+        self.register_buffer("free", torch.tensor(free, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, z: Tensor) -> Tensor:
         weight = self.weight
         if self.level_free:
-            weight = weight - weight.mean(dim=(1, 2, 3), keepdim=True)
+            weight = weight - self.free * weight.mean(dim=(2, 3), keepdim=True)
         padded = functional.pad(z, (1, 1, 1, 1), mode="replicate")
         return functional.relu(functional.conv2d(padded, weight, self.bias))
 
@@ -62,23 +73,33 @@ class UNet(NoisePredictor):
 
     Parameters
     ----------
+    inputs, outputs : int
+        Channels.
     features : int
         Channels at full resolution; doubled on each level down, up to ``widest``.
     levels : int
         How often resolution is halved.
     """
 
-    def __init__(self, features: int = 16, levels: int = 2, widest: int = 32, level_free: bool = True) -> None:
+    def __init__(
+        self,
+        features: int = 16,
+        levels: int = 2,
+        widest: int = 32,
+        level_free: bool | Sequence[bool] = True,
+        inputs: int = 1,
+        outputs: int = 1,
+    ) -> None:
         super().__init__()
         width = [min(features << k, widest) for k in range(levels + 1)]
-        self.entry = EntryConv(width[0], level_free)
+        self.entry = EntryConv(inputs, width[0], level_free)
         self.first = conv(width[0], width[0])
         steps = range(levels)
         self.down = nn.ModuleList(nn.Conv2d(width[k], width[k + 1], 2, stride=2) for k in steps)
         self.inner = nn.ModuleList(nn.Sequential(conv(c, c), conv(c, c)) for c in width[1:])
         self.up = nn.ModuleList(nn.ConvTranspose2d(width[k + 1], width[k], 2, stride=2) for k in steps)
         self.join = nn.ModuleList(conv(2 * width[k], width[k]) for k in steps)
-        self.last = nn.Conv2d(width[0], 1, 3, padding=1)
+        self.last = nn.Conv2d(width[0], outputs, 3, padding=1)
         self.multiple = 1 << levels
         # entry, first, join and last at full resolution; halving, two inner convolutions and a joining one below
         reach = 4 + sum((1 << k) + 2 * (2 << k) for k in steps) + sum(1 << k for k in range(1, levels))
@@ -98,11 +119,18 @@ class UNet(NoisePredictor):
 class DnCNN(NoisePredictor):
     """Plain stack of 3x3 convolutions without batch normalisation (Zhang et al., IEEE TIP 26 (2017) 3142)."""
 
-    def __init__(self, features: int = 64, layers: int = 17, level_free: bool = True) -> None:
+    def __init__(
+        self,
+        features: int = 64,
+        layers: int = 17,
+        level_free: bool | Sequence[bool] = True,
+        inputs: int = 1,
+        outputs: int = 1,
+    ) -> None:
         super().__init__()
-        self.entry = EntryConv(features, level_free)
+        self.entry = EntryConv(inputs, features, level_free)
         self.inner = nn.Sequential(*(conv(features, features) for _ in range(layers - 2)))
-        self.last = nn.Conv2d(features, 1, 3, padding=1)
+        self.last = nn.Conv2d(features, outputs, 3, padding=1)
         self.multiple = 1
         self.radius = layers
 
@@ -113,8 +141,21 @@ class DnCNN(NoisePredictor):
 NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "dncnn": DnCNN}
 
 
-def make_network(name: str, **options: Any) -> NoisePredictor:
+def make_network(
+    name: str, inputs: int = 1, outputs: int = 1, level_free: bool | Sequence[bool] = True, **options: Any
+) -> NoisePredictor:
     """Network by name, with random weights.
+
+    Parameters
+    ----------
+    name : str
+        unet or dncnn.
+    inputs, outputs : int
+        Channels.
+    level_free : bool or sequence of bool
+        Whether the network is blind to the level, of all input channels or of each.
+    **options
+        The network's own.
 
     Raises
     ------
@@ -124,6 +165,6 @@ def make_network(name: str, **options: Any) -> NoisePredictor:
     if name not in NETWORKS:
         raise ModelError(f"unknown network {name!r} (known: {', '.join(NETWORKS)})")
     try:
-        return NETWORKS[name](**options)
+        return NETWORKS[name](inputs=inputs, outputs=outputs, level_free=level_free, **options)
     except TypeError as error:
         raise ModelError(f"network {name!r} cannot be made ({error})") from None

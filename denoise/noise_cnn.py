@@ -7,21 +7,23 @@ kept for comparison, z and n are the images themselves in units of the corpus's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+import datagen
 from denoise import vst
+from denoise.conditions import noise_scale_adu
+from denoise.methods import Batch, Method, Moment, Settings
 from xsim import ModelError
 
-__all__ = ["DOMAINS", "loss", "network_options", "restore"]
+__all__ = ["DOMAINS", "METHOD", "loss", "network_options", "prepare", "restore", "to_domain"]
 
 DOMAINS = ("vst", "linear")
 
 
-def network_options(settings: Mapping[str, Any]) -> dict[str, Any]:
+def network_options(settings: Settings) -> dict[str, Any]:
     """What the domain asks of a network: noise in the linear domain grows with the level, so there it must be seen.
 
     Raises
@@ -31,39 +33,49 @@ def network_options(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     if settings["domain"] not in DOMAINS:
         raise ModelError(f"unknown domain {settings['domain']!r} (known: {', '.join(DOMAINS)})")
-    return {"level_free": settings["domain"] == "vst"}
+    return {"inputs": 1, "outputs": 1, "level_free": settings["domain"] == "vst"}
 
 
-def loss(network: nn.Module, batch: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Tensor:
-    """Mean squared error of the predicted noise over valid pixels; 1 is what a network scores that predicts none.
+def prepare(views: list[datagen.CorpusView], settings: Settings) -> dict[str, Any]:
+    """Unit of the linear domain."""
+    return {"noise_scale_adu": noise_scale_adu(views)} if settings["domain"] == "linear" else {}
 
-    The others stay in sight of the network, but it is not asked what they were; 0 where no pixel is valid.
+
+def loss(network: nn.Module, batch: Batch, settings: Settings, moment: Moment) -> tuple[Tensor, Tensor]:
+    """Squared error of the predicted noise over valid pixels, and their number; without any prediction their mean is 1.
+
+    The others stay in sight of the network, but it is not asked what they were.
 
     Parameters
     ----------
     network : module
-    batch : dict
-        noisy, clean [crop, 1, row, column] ADU; valid, bool of that shape; a, b [crop, 1, 1, 1].
+    batch : mapping
+        noisy, clean, valid; a, b.
     settings : mapping
         domain, and noise_scale_adu in the linear domain.
+    moment : Moment
     """
     noisy, clean = batch["noisy"], batch["clean"]
-    z, target = _domain(noisy, batch["a"], batch["b"], settings), _domain(clean, batch["a"], batch["b"], settings)
+    z, target = (to_domain(each, batch["a"], batch["b"], settings) for each in (noisy, clean))
     valid = batch["valid"]
     squares = functional.mse_loss(network(z) * valid, (z - target) * valid, reduction="sum")
-    return squares / valid.sum().clamp(min=1)
+    return squares, valid.sum()
 
 
-def restore(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: Mapping[str, Any]) -> Tensor:
+def restore(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: Settings) -> Tensor:
     """Restored images [image, 1, row, column] ADU of noisy ones."""
-    z = _domain(noisy, a, b, settings)
+    z = to_domain(noisy, a, b, settings)
     cleaned = z - network(z)
     if settings["domain"] == "linear":
         return cleaned * settings["noise_scale_adu"]
     return vst.inverse(cleaned, a, b)
 
 
-def _domain(x: Tensor, a: Tensor, b: Tensor, settings: Mapping[str, Any]) -> Tensor:
+def to_domain(x: Tensor, a: Tensor, b: Tensor, settings: Settings) -> Tensor:
+    """Images as the network sees them."""
     if settings["domain"] == "linear":
         return x / settings["noise_scale_adu"]
     return vst.forward(x, a, b)
+
+
+METHOD = Method(loss, restore, network_options, options={"domain": "vst"}, prepare=prepare)

@@ -87,7 +87,8 @@ class Restorer:
             self.check_state(state)
         noisy, a, b = as_images(image, a_pixel_adu, b_adu2)
         self.warn_outside({**sample_conditions(conditions), "level": level_of(noisy, a, b)})
-        return self.restore(noisy, a, b, self.configuration["settings"]["anchor_px"])
+        width = self.configuration["settings"]["anchor_px"] if self.method.anchored else 0
+        return self.restore(noisy, a, b, width)
 
     def restore(self, noisy: np.ndarray, a: np.ndarray, b: np.ndarray, anchor_px: int) -> np.ndarray:
         """The bare operation on float32 [row, column] images; ``anchor_px`` 0: what the network alone gives."""
@@ -99,15 +100,23 @@ class Restorer:
         with torch.inference_mode():
             return anchored(restored, whole, anchor_px)[0, 0].cpu().numpy()
 
+    @property
+    def reach(self) -> int | None:
+        """Rows around a band that its result depends on; None: all."""
+        return self.method.radius(self.network, self.configuration["settings"])
+
     def band_rows(self, noisy: np.ndarray) -> int:
         multiple = self.network.multiple
+        if self.reach is None:
+            return noisy.shape[0]
         return max(BAND_PX // noisy.shape[1] // multiple, 1) * multiple
 
     def band(self, noisy: np.ndarray, a: np.ndarray, b: np.ndarray, first: int) -> Tensor:
         """Rows of the restored image from ``first`` on: computed with the rows around that they depend on."""
         stop = min(first + self.band_rows(noisy), noisy.shape[0])
-        above = min(first, self.network.radius)
-        window = slice(first - above, stop + self.network.radius)
+        reach = self.reach or 0
+        above = min(first, reach)
+        window = slice(first - above, stop + reach)
         y, slope, shift = (padded(each[window], self.network.multiple).to(self.device) for each in (noisy, a, b))
         # inference mode is a thread's own
         with torch.inference_mode():

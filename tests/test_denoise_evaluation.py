@@ -184,10 +184,10 @@ def test_pixels_that_are_not_valid_count_in_no_figure() -> None:
         assert tuned([other], [kept.clean], [valid]).setting <= found.setting
 
 
-def test_a_loss_is_the_mean_over_valid_pixels() -> None:
+def test_a_loss_is_summed_over_valid_pixels() -> None:
     import torch
 
-    from denoise.batches import asked
+    from denoise.methods import Moment
     from denoise.noise_cnn import loss
 
     generator = torch.Generator().manual_seed(0)
@@ -197,13 +197,14 @@ def test_a_loss_is_the_mean_over_valid_pixels() -> None:
     half = {**batch, "valid": batch["valid"].clone()}
     half["valid"][2:] = False
     first = {name: each[:2] for name, each in batch.items()}
-    told = {"domain": "vst"}
-    assert asked(half) == asked(first) == 128
-    assert loss(lambda z: 0 * z, half, told).item() == pytest.approx(
-        loss(lambda z: 0 * z, first, told).item(), rel=1e-6
-    )
     none = {**batch, "valid": torch.zeros_like(batch["valid"])}
-    assert loss(lambda z: 0 * z, none, told).item() == 0.0
+
+    def found(asked):
+        total, terms = loss(lambda z: 0 * z, asked, {"domain": "vst"}, Moment(0, 0.0, generator))
+        return float(total), int(terms)
+
+    assert found(half) == pytest.approx(found(first), rel=1e-6)
+    assert found(first)[1] == 128 and found(none) == (0.0, 0)
 
 
 @pytest.mark.parametrize(("clean", "words"), [("", "no clean images"), ('clean_images = "bg"', r"dose .* not known")])

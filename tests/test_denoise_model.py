@@ -115,7 +115,7 @@ def test_minutes_end_the_run(corpus: Path, tmp_path: Path) -> None:
         ({"network": "resnet"}, "unknown network 'resnet'"),
         ({"steps": 0}, "steps must be above 0"),
         ({"minutes": -1.0}, "minutes must be above 0"),
-        ({"depth": 3}, "unknown setting"),
+        ({"depth": 3}, "unknown setting 'depth'"),
         ({"crop": 30}, "must be a multiple of 4"),
         ({"learning_rate": 1e30}, "diverged"),
     ],

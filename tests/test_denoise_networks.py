@@ -86,3 +86,17 @@ def test_anchor_leaves_details_alone() -> None:
 def test_anchor_window_and_mirror() -> None:
     assert window(8).shape == (17,) and float(window(8).sum()) == pytest.approx(1.0, abs=1e-6)
     assert mirrored(3, 4).tolist() == [2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0]
+
+
+@pytest.mark.parametrize("make", NETWORKS)
+def test_each_input_may_be_blind_to_its_level(make) -> None:
+    network = make(inputs=3, outputs=2, level_free=[True, False, True])
+    z = torch.randn(1, 3, 32, 32)
+    found = network(z)
+    assert found.shape == (1, 2, 32, 32)
+    for channel, blind in enumerate((True, False, True)):
+        moved = z.clone()
+        moved[:, channel] += 50.0
+        assert torch.allclose(network(moved), found, atol=1e-3) == blind
+    with pytest.raises(ModelError, match="level_free has 2 entries"):
+        make(inputs=3, level_free=[True, False])

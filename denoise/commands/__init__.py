@@ -1,0 +1,1 @@
+"""The commands of ``denoise``, a module each: ``add`` gives the parser its part."""

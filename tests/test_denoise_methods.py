@@ -1,0 +1,96 @@
+"""Methods by name, and what their losses and inverses promise."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import denoise  # noqa: E402
+from denoise import vst  # noqa: E402
+from denoise.methods import METHODS, Method, Moment, method_named  # noqa: E402
+from xsim import ModelError  # noqa: E402
+
+MOMENT = Moment(0, 0.0, torch.Generator())
+
+
+def test_methods_are_imported_when_asked_for() -> None:
+    code = (
+        "import sys, denoise, denoise.cli; assert 'torch' not in sys.modules; "
+        "import denoise.methods as m; assert 'noise_cnn' in m.METHODS and 'denoise.noise_cnn' not in sys.modules; "
+        "m.METHODS['noise_cnn']; assert 'denoise.noise_cnn' in sys.modules and 'denoise.noise2noise' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_every_method_is_whole(name: str) -> None:
+    method = METHODS[name]
+    assert isinstance(method, Method) and "noisy" in method.images and method.network
+
+
+def test_unknown_methods_are_told() -> None:
+    with pytest.raises(ModelError, match=r"unknown method 'bm4d' \(known: noise_cnn, "):
+        method_named("bm4d")
+
+
+def test_train_is_called_whatever_was_imported_first() -> None:
+    """``denoise.train`` names a module as well as the function."""
+    from denoise.train import train as function
+
+    for code in ("import denoise, denoise.train", "import denoise; denoise.train", "from denoise import train"):
+        call = "try: denoise.train('none.zarr', 'none')\nexcept xsim.ModelError: print('told')"
+        check = f"{code}\nimport denoise, xsim\n{call}"
+        done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
+        assert done.stdout == "told\n", done.stderr
+    assert denoise.train.train is function
+
+
+def poisson_pair(level_adu: float, a: float, b: float) -> dict[str, torch.Tensor]:
+    """Two exposures of an even field to quanta of a ADU each, Var x = a x + b."""
+    generator = torch.Generator().manual_seed(1)
+    shape = (1, 1, 1000, 1000)
+    quanta = torch.full(shape, (level_adu + b / a) / a)
+    noisy, repeat = (a * torch.poisson(quanta, generator) - b / a for _ in range(2))
+    valid = torch.ones(shape, dtype=torch.bool)
+    told = {
+        f"{name}{suffix}": torch.full((1, 1, 1, 1), value)
+        for name, value in (("a", a), ("b", b))
+        for suffix in ("", "_repeat")
+    }
+    return {"noisy": noisy, "noisy_repeat": repeat, "valid": valid, "valid_repeat": valid.clone(), **told}
+
+
+def test_noise2noise_learns_the_mean_and_inverts_it_without_bias() -> None:
+    """The best network gives the mean of T(repeat): its loss is then the noise's variance, and E[x] comes back."""
+    method, settings = METHODS["noise2noise"], {"domain": "vst"}
+    a, b, level = 4.0, -200.0, 130.0  # 20 quanta
+    batch = poisson_pair(level, a, b)
+    mean = vst.forward(batch["noisy_repeat"], a, b).mean()
+
+    def best(z: torch.Tensor) -> torch.Tensor:
+        return z - mean
+
+    total, terms = method.loss(best, batch, settings, MOMENT)
+    assert terms == 1000 * 1000 and float(total / terms) == pytest.approx(1.0, abs=0.03)
+    restored = method.restore(best, batch["noisy"], batch["a"], batch["b"], settings)
+    assert float(restored.mean()) == pytest.approx(level, abs=0.1 * a)
+    algebraic = vst.inverse(mean, a, b)
+    assert abs(float(algebraic) - level) > 0.2 * a, "the other inverse is off by a quarter of a"
+
+
+def test_noise2noise_asks_only_what_is_valid_in_both() -> None:
+    method, batch = METHODS["noise2noise"], poisson_pair(500.0, 1.0, 0.0)
+    batch["valid"][..., :300, :] = False
+    batch["valid_repeat"][..., 700:, :] = False
+    lies = {
+        name: torch.where(batch["valid"] & batch["valid_repeat"], batch[name], 1e6)
+        for name in ("noisy", "noisy_repeat")
+    }
+    first, other = (
+        method.loss(lambda z: 0 * z, each, {"domain": "vst"}, MOMENT) for each in (batch, {**batch, **lies})
+    )
+    assert first == other and first[1] == 400 * 1000
