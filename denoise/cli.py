@@ -6,10 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from denoise.commands import decorrelate
-from xsim import CommandParser, run_command, write_whole
 from denoise.commands import (
     apply,
+    decorrelate,
     evaluate,
     train,
 )
@@ -21,6 +20,7 @@ COMMANDS = (
     train,
     apply,
     evaluate,
+    decorrelate,
 )
 
 
@@ -36,10 +36,6 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: denoise apply model.safetensors noisy.tif -o restored.tif",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_train(commands)
-    _add_apply(commands)
-    _add_evaluate(commands)
-    decorrelate.add(commands)
     for command in COMMANDS:
         command.add(commands)
     return parser

@@ -24,6 +24,7 @@ Batch: TypeAlias = Mapping[str, Tensor]
 HOMES = {
     "noise_cnn": "denoise.noise_cnn",
     "noise2noise": "denoise.noise2noise",
+    "noise2self": "denoise.noise2self",
 }
 
 
@@ -73,6 +74,10 @@ def nothing(views: list[datagen.CorpusView], settings: Settings) -> dict[str, An
     return {}
 
 
+def nothing_doubted(outcome: Mapping[str, Any], settings: Settings) -> None:
+    """For methods whose loss gives nothing away."""
+
+
 @dataclass(frozen=True)
 class Method:
     """One method.
@@ -106,6 +111,8 @@ class Method:
         Whether a restored image is given back the regional mean of the noisy one (denoise/anchor.py).
     target : str
         Stored image that the output is to be compared with.
+    doubt : (outcome, settings) -> str or None
+        What to warn of after a training; its outcome has train_loss, and val_loss or None.
     """
 
     loss: Callable[[nn.Module, Batch, Settings, Moment], tuple[Tensor, Tensor]]
@@ -120,6 +127,7 @@ class Method:
     rival: Rival | None = None
     anchored: bool = True
     target: str = "clean"
+    doubt: Callable[[Mapping[str, Any], Settings], str | None] = nothing_doubted
 
 
 class _Methods(Mapping[str, Method]):

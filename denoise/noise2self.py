@@ -44,16 +44,7 @@ FILL_PX = 5  # side of the window that such a pixel is filled from
 
 
 def network_options(settings: Settings) -> dict[str, Any]:
-    """A network that takes no notice of the level, which tells nothing after the transform.
-
-    Raises
-    ------
-    ModelError
-        Unknown loss or form of the output.
-    """
-    for name, known in (("noise2self_loss", LOSSES), ("form", FORMS)):
-        if settings[name] not in known:
-            raise ModelError(f"unknown {name} {settings[name]!r} (known: {', '.join(known)})")
+    """A network that takes no notice of the level, which tells nothing after the transform."""
     return {"level_free": True}
 
 
@@ -62,11 +53,16 @@ def prepare(views: list[datagen.CorpusView], settings: Settings) -> dict[str, An
 
     Raises
     ------
+    ModelError
+        Unknown loss or form of the output.
     CorpusError
         No single kernel does.
     MeasurementError
         The file with the kernel cannot be used.
     """
+    for name, known in (("noise2self_loss", LOSSES), ("form", FORMS)):
+        if settings[name] not in known:
+            raise ModelError(f"unknown {name} {settings[name]!r} (known: {', '.join(known)})")
     if settings["kernel_file"] is not None:
         kernel: np.ndarray | None = read_kernel(settings["kernel_file"])
     else:
@@ -194,16 +190,12 @@ def inside(valid: Tensor, margin: int) -> Tensor:
 
 
 def convolved(images: Tensor, kernel: list[list[float]]) -> Tensor:
-    """Images [image, 1, row, column] continued as their mirror image and convolved, in one sum a pixel.
-
-    Level and offset are taken away before and added after, so that float32 keeps what is small beside them.
-    """
+    """Images [image, 1, row, column] continued as their mirror image and convolved."""
     taps = torch.tensor(kernel, dtype=images.dtype, device=images.device).flip(0, 1)[None, None]
-    level = images.mean(dim=(2, 3), keepdim=True)
-    around = images - level
+    around = images
     for axis, length in ((2, taps.shape[2] // 2), (3, taps.shape[3] // 2)):
         around = around.index_select(axis, mirrored(images.shape[axis], length).to(images.device))
-    return functional.conv2d(around, taps) + level
+    return functional.conv2d(around, taps)
 
 
 METHOD = Method(
@@ -220,4 +212,5 @@ METHOD = Method(
     },
     prepare=prepare,
     radius=radius,
+    doubt=leak,
 )

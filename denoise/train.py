@@ -13,6 +13,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -115,6 +116,8 @@ def train(
     }
     write_whole(log, lambda path: path.write_text(run.table()))
     write_checkpoint(target, run.averaged.state_dict(), configuration)
+    if text := way.doubt(configuration["training"], told):
+        warnings.warn(f"{target.name}: {text}", stacklevel=2)
     return target
 
 
