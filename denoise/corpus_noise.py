@@ -57,7 +57,7 @@ def corpus_kernel(views: list[datagen.CorpusView]) -> np.ndarray | None:
         return None
     kernel = noise_kernel(coefficient)
     for view in views:
-        left = residual_of(*corpus_correlation(view, 1, kernel))
+        left = residual_of(*corpus_correlation(view, 1, kernel), total)
         if left.percent > MOST_PERCENT + left.chance_percent:
             raise CorpusError(
                 f"{view.corpus.path}: one kernel leaves {left.percent:.3g} % of correlation in format {view.format} "

@@ -65,7 +65,7 @@ class Residual:
     percent : float
         Sizes of the coefficients of all lags of the window but 0, added up.
     chance_percent : float
-        What that sum is on average for white noise of as many pixels.
+        What that sum is on average for white noise of as many pixels, made so by a kernel found on as many as it was.
     nearest : float
         Coefficient of next neighbours along a row or a column, the one of greater size.
     """
@@ -204,23 +204,27 @@ def whitening_taps(kernel: np.ndarray, floor: float = FLOOR) -> np.ndarray:
     return np.asarray(taps / taps.sum())
 
 
-def residual_correlation(frames: np.ndarray, reach_px: int = REACH_PX) -> Residual:
+def residual_correlation(frames: np.ndarray, reach_px: int = REACH_PX, kernel_pixels: float = float("inf")) -> Residual:
     """Correlation left in static frames after decorrelation; their border, where mirrored pixels mix in, aside.
 
     Parameters
     ----------
     frames : [frame, row, column] ADU, two or more
+    reach_px : int
+    kernel_pixels : float
+        That the kernel was found on, where these are others.
     """
     inner = np.asarray(frames)[:, reach_px:-reach_px, reach_px:-reach_px]
     found = noise_correlation(inner, reach_px)
-    return residual_of(found.coefficient, (len(inner) - 1) * inner[0].size)
+    return residual_of(found.coefficient, (len(inner) - 1) * inner[0].size, kernel_pixels)
 
 
-def residual_of(coefficient: np.ndarray, pixels: int) -> Residual:
+def residual_of(coefficient: np.ndarray, pixels: int, kernel_pixels: float = float("inf")) -> Residual:
     """Sum of sizes of coefficients, measured on so many independent pixels."""
     middle = coefficient.shape[0] // 2
     nearest = max(coefficient[middle, middle + 1], coefficient[middle + 1, middle], key=abs)
-    chance = 100.0 * (coefficient.size - 1) * np.sqrt(2.0 / (np.pi * pixels))
+    error = np.sqrt(1.0 / pixels + 1.0 / kernel_pixels)
+    chance = 100.0 * (coefficient.size - 1) * np.sqrt(2.0 / np.pi) * error
     return Residual(float(100.0 * (np.abs(coefficient).sum() - 1.0)), float(chance), float(nearest))
 
 

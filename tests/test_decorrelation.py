@@ -65,8 +65,8 @@ def frames(h: np.ndarray) -> np.ndarray:
 def test_sum_of_the_correlation_is_that_of_the_kernel(h: np.ndarray, frames: np.ndarray) -> None:
     """100 (1 / sum h^2 - 1) %, 389.6 for Laplace b = 0.5 px (the poster's "about 350")."""
     assert 100 * (1 / (h**2).sum() - 1) == pytest.approx(389.6, abs=0.05)
-    error = 100 * np.sqrt(169 * 4.9 / frames.size)  # of the sum over the window, power near zero being 4.9
-    assert noise_correlation(frames).sum_percent == pytest.approx(389.6, abs=4 * error)
+    error = 489.6 * np.sqrt(169 / frames.size)  # of the power near zero, smoothed over the window
+    assert noise_correlation(frames).sum_percent == pytest.approx(389.6, abs=3 * error)
 
 
 def test_two_frames_have_the_factor_of_the_mean_that_holds_them(h: np.ndarray) -> None:

@@ -116,7 +116,9 @@ def _found(frames: np.ndarray, options: argparse.Namespace) -> tuple[np.ndarray,
             f"{options.frames} has too few pixels ({chance:.3g} % of correlation by chance alone, "
             f"at most {MOST_PERCENT:g}) give more frames"
         )
-    left = residual_correlation(decorrelated(halves[1], noise_kernel(first, options.root)))
+    pixels = (len(halves[0]) - 1) * frames[0].size
+    white = decorrelated(halves[1], noise_kernel(first, options.root))
+    left = residual_correlation(white, kernel_pixels=pixels if halves[1] is not halves[0] else float("inf"))
     check_residual(left, str(options.frames))
     whole = noise_correlation(frames)
     kernel = noise_kernel(whole.coefficient, options.root)
