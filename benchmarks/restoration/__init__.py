@@ -49,12 +49,12 @@ class Corpora:
         return cls(work / "train.zarr", work / "test.zarr", work, python_bm3d)
 
     def trained(self, method: str, format: str, steps: int, seed: int, **settings: Any) -> Path:
-        """A model of ``method``, trained for ``steps`` on one format of the training corpus; None: on all raw ones."""
-        told = {"method": method, "format": format, "steps": steps, "seed": seed, **settings}
+        """A model of ``method``, trained for ``steps`` on one format of the training corpus."""
+        told = {"method": method, "formats": [format], "steps": steps, "seed": seed, **settings}
         mark = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:10]
         target = self.work / f"{method}-{format}-{seed}-{mark}.safetensors"
         if not target.exists():
-            denoise.train(self.train, method, target, format=format, steps=steps, seed=seed, overwrite=True, **settings)
+            denoise.train(self.train, out=target, overwrite=True, **told)
         return target
 
     def cases(self, format: str, limit: int | None = None) -> list[Case]:
