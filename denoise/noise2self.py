@@ -103,7 +103,12 @@ def loss(network: nn.Module, batch: Batch, settings: Settings, moment: Moment) -
 
 
 def restore(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: Settings) -> Tensor:
-    """Restored images [image, 1, row, column] ADU of noisy ones."""
+    """Restored images [image, 1, row, column] ADU of noisy ones.
+
+    With ``invariant`` each pixel is what the network makes of its image with that pixel masked, as in training: sixteen
+    passes, one for each phase of the grid. Without it one pass over the image as it is, which the network has not been
+    trained on.
+    """
     y, a, b = whitened(noisy, a, b, settings)
     z = vst.forward(y, a, b)
     if settings["invariant"]:
@@ -207,7 +212,7 @@ METHOD = Method(
         "decorrelate": True,
         "kernel_file": None,
         "noise2self_loss": "vst",
-        "invariant": False,
+        "invariant": True,
         "form": "detector",
     },
     prepare=prepare,
