@@ -5,7 +5,7 @@ Make one with ``datagen.generate("corpus.toml", "out.zarr", workers=2)``, read i
 """
 
 from datagen.corpus import Corpus, CorpusView, open_corpus
-from datagen.corpus_file import CorpusFile, load_corpus
+from datagen.corpus_file import CorpusFile, corpus_from_dict, load_corpus
 from datagen.driver import Summary, generate
 from datagen.merging import Merged, merge
 from datagen.scenes import DrawnScene, draw_scene
@@ -20,6 +20,7 @@ __all__ = [
     "Merged",
     "Summary",
     "Verdict",
+    "corpus_from_dict",
     "draw_scene",
     "generate",
     "load_corpus",

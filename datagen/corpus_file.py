@@ -23,7 +23,7 @@ from datagen.family_table import FamilyRule, family_kinds, read_families
 from datagen.header import Header, read_header
 from xsim import CorpusError
 
-__all__ = ["CorpusFile", "load_corpus"]
+__all__ = ["CorpusFile", "corpus_from_dict", "load_corpus"]
 
 PHANTOM = "phantom:"
 MOST_BODIES = 65535  # labels are 16 bits
@@ -119,6 +119,24 @@ def load_corpus(path: str | os.PathLike[str]) -> CorpusFile:
         raise CorpusError(f"{where.name}: {error}") from None
     except RecursionError:
         raise CorpusError(f"{where.name}: it is nested too deeply (choices in choices?) make it flatter") from None
+
+
+def corpus_from_dict(document: dict[str, Any], directory: Path) -> CorpusFile:
+    """Check a corpus given as the mapping that its file holds.
+
+    Parameters
+    ----------
+    document : dict
+        As ``tomllib`` reads the file, or as a store keeps it in ``Corpus.description["corpus"]``.
+    directory : Path
+        What relative names in it start from.
+
+    Raises
+    ------
+    CorpusError
+        Where it cannot be understood, or names files that are not there.
+    """
+    return _understand(document, directory)
 
 
 def _understand(document: dict[str, Any], directory: Path) -> CorpusFile:

@@ -10,16 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from denoise.restorer import Restorer, apply, load
+    from denoise.image_files import apply
+    from denoise.restorer import Restorer, load
     from denoise.settings import Settings
+    from denoise.stream import Stream
     from denoise.train import train
 
-__all__ = ["Restorer", "Settings", "apply", "load", "train"]
+__all__ = ["Restorer", "Settings", "Stream", "apply", "load", "train"]
 
 _HOMES = {
     "Restorer": "denoise.restorer",
     "Settings": "denoise.settings",
-    "apply": "denoise.restorer",
+    "Stream": "denoise.stream",
+    "apply": "denoise.image_files",
     "load": "denoise.restorer",
 }
 

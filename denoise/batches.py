@@ -13,7 +13,7 @@ import datagen
 from datagen.torch_data import CorpusDataset, CorpusStream
 from xsim import CorpusError
 
-__all__ = ["Batches", "noise_columns", "validation_batch"]
+__all__ = ["Batches", "check_finite", "noise_columns", "validation_batch"]
 
 NOISE = {"a": "a_pixel_adu", "b": "b_adu2"}
 CROPS_PER_SAMPLE = 16  # a short epoch would start reading over and over
@@ -122,3 +122,18 @@ def named(items: Mapping[str, Tensor], columns: Mapping[str, str]) -> dict[str, 
     scalars = {name: items[column].reshape(-1, 1, 1, 1) for name, column in columns.items()}
     images = {name: each for name, each in items.items() if each.ndim > 1}
     return {**images, **scalars, "index": torch.as_tensor(items["index"])}
+
+
+def check_finite(batch: Mapping[str, Tensor], where: object) -> None:
+    """Refuse what is no number in a batch.
+
+    Raises
+    ------
+    CorpusError
+        There is.
+    """
+    for name, each in batch.items():
+        if each.is_floating_point() and not (good := each.isfinite().flatten(1).all(1)).all():
+            sample = int(batch["index"][int((~good).nonzero()[0])])
+            what = "image" if each.shape[-1] > 1 else "parameter"
+            raise CorpusError(f"{where}: sample {sample} has NaN or infinity in its {what} {name!r} (generate it anew)")

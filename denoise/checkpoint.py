@@ -6,7 +6,9 @@ Nothing in the file can run code. It appears whole or not at all, and never in t
 from __future__ import annotations
 
 import json
+import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,10 @@ from torch import Tensor
 
 from xsim import ModelError, OutputError, write_whole
 
-__all__ = ["SCHEMA", "check_new", "read_checkpoint", "versions", "write_checkpoint"]
+__all__ = ["SCHEMA", "check_new", "read_checkpoint", "read_tensors", "tensor_bytes", "versions", "write_checkpoint"]
 
 KEY = "denoise"
+ALLOWED = "DENOISE_NETWORKS"  # names, between commas, of the networks that a model may have beside our own
 SCHEMA = 1
 REQUIRED = ("method", "network", "network_options", "settings", "states", "conditions", "corpus", "versions")
 
@@ -46,15 +49,15 @@ def check_new(path: Path, overwrite: bool) -> None:
         raise OutputError(f"{path} is there already (it is left as it is) choose another name, or --force")
 
 
-def write_checkpoint(path: Path, weights: dict[str, Tensor], configuration: dict[str, Any]) -> None:
+def write_checkpoint(path: Path, weights: Mapping[str, Tensor], configuration: Mapping[str, Any]) -> None:
     """Write a model.
 
     Parameters
     ----------
     path : Path
-    weights : dict
+    weights : mapping
         State of the network.
-    configuration : dict
+    configuration : mapping
         JSON-able; has method, network, network_options, settings, states, conditions, corpus and versions.
 
     Raises
@@ -62,10 +65,39 @@ def write_checkpoint(path: Path, weights: dict[str, Tensor], configuration: dict
     OutputError
         The file cannot be written.
     """
-    text = json.dumps({"schema": SCHEMA, **configuration}, sort_keys=True, allow_nan=False)
-    # bytes first: the library's own writer wraps the system's error in one of its own
-    content = safetensors.torch.save({name: each.contiguous().cpu() for name, each in weights.items()}, {KEY: text})
+    content = tensor_bytes(weights, KEY, {"schema": SCHEMA, **configuration})
     write_whole(path, lambda target: target.write_bytes(content))
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor], key: str, facts: Mapping[str, Any]) -> bytes:
+    """A safetensors file with JSON in its metadata; its bytes, as the library wraps errors of writing in its own."""
+    text = json.dumps(facts, sort_keys=True, allow_nan=False)
+    # copies: the library refuses tensors that share memory, as tied weights do
+    held = {name: each.detach().cpu().contiguous().clone() for name, each in tensors.items()}
+    return safetensors.torch.save(held, {key: text})
+
+
+def read_tensors(path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    """What `tensor_bytes` wrote; None for facts that the file does not have.
+
+    Raises
+    ------
+    ModelError
+        The file is missing or broken.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(key, "")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except OSError as error:
+        raise ModelError(f"{path} not read ({error.strerror or 'no such file'}) check the path") from None
+    except safetensors.SafetensorError as error:
+        raise ModelError(f"{path} is not a safetensors file ({' '.join(str(error).split())})") from None
+    try:
+        facts = json.loads(text)
+    except ValueError:
+        facts = None
+    return tensors, facts if isinstance(facts, dict) else None
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -74,22 +106,16 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises
     ------
     ModelError
-        The file is missing, broken, another program's or a later version's.
+        The file is missing, broken, another program's or a later version's, or its network is code from elsewhere that
+        nobody has allowed.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            found = (file.metadata() or {}).get(KEY)
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except OSError as error:
-        raise ModelError(f"{path} not read ({error.strerror or 'no such file'}) check the path") from None
-    except safetensors.SafetensorError as error:
-        raise ModelError(f"{path} is not a safetensors file ({' '.join(str(error).split())})") from None
-    try:
-        configuration = json.loads(found or "")
-    except ValueError:
-        raise ModelError(f"{path} has no configuration (not made by denoise train)") from None
+    weights, configuration = read_tensors(path, KEY)
+    if configuration is None:
+        raise ModelError(f"{path} has no configuration (not made by denoise train)")
     if configuration.get("schema") != SCHEMA:
         raise ModelError(f"{path} has layout {configuration.get('schema')!r} (this version reads {SCHEMA}) update xsim")
     if missing := [key for key in REQUIRED if key not in configuration]:
         raise ModelError(f"{path} lacks {', '.join(missing)} in its configuration (not made by denoise train)")
+    if ":" in (name := str(configuration["network"])) and name not in os.environ.get(ALLOWED, "").split(","):
+        raise ModelError(f"{path} has network {name} (its code would be run) if you trust it, set {ALLOWED}={name}")
     return weights, configuration

@@ -26,7 +26,7 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit codes are those of ``xsim.run_command``."""
-    return run_command("denoise", _parser().parse_args(arguments), "stopped (nothing was written)")
+    return run_command("denoise", _parser().parse_args(arguments), "stopped (no file is half written)")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ __all__ = ["check_corpus", "conditions_of", "noise_scale_adu", "outside", "sampl
 
 LOOKED_AT = 64  # samples that noise and level are taken from
 SLACK = 0.05  # of a limit: no warning so close to it
+KINDS = {"noisy": "uint16", "valid": "bool", "labels": "uint16"}  # of images that are not float32
 LABELS = {
     "quanta_per_pixel": "quanta per pixel in the open beam",
     "voltage_kv": "tube voltage in kV",
@@ -46,30 +47,58 @@ def check_corpus(
     Raises
     ------
     CorpusError
-        Images that are lacking or smaller than a crop, or no noise model.
+        Images that are lacking, of another type or smaller than a crop, no noise model, a damaged shard.
     """
+    if "clean" in images and any("clean" not in view.images for view in views):
+        raise CorpusError(f"{corpus.path} has no clean images (real ones?) there is nothing to train towards")
     for view in views:
-        if "clean" in images and "clean" not in view.images:
-            raise CorpusError(f"{corpus.path} has no clean images (real ones?) there is nothing to train towards")
         if lacking := [name for name in images if name not in view.images]:
             held = ", ".join(view.images)
             raise CorpusError(f"{corpus.path} has no {lacking[0]} images (it has {held}) ask for them in `store`")
+        _check_kinds(view, images)
         if min(view.shape) < crop:
             rows, columns = view.shape
             raise CorpusError(f"{corpus.path}: images of {rows} x {columns} are smaller than a crop ({crop}) lower it")
-        if not (view.params("a_pixel_adu") > 0).all():
-            raise CorpusError(f"{corpus.path}: {view.format} has samples without noise (ideal response) leave it out")
+        for suffix in suffixes(images):
+            a, b = (view.params(name + suffix) for name in ("a_pixel_adu", "b_adu2"))
+            if not ((a > 0) & np.isfinite(a) & np.isfinite(b)).all():
+                raise CorpusError(
+                    f"{corpus.path}: {view.format} has samples without noise (ideal response) leave it out"
+                )
 
 
-def conditions_of(corpus: datagen.Corpus, views: list[datagen.CorpusView]) -> dict[str, Any]:
-    """States, ranges and origin of training data, JSON-able."""
+def _check_kinds(view: datagen.CorpusView, images: Sequence[str]) -> None:
+    sample = view.sample(0, images)
+    for name in images:
+        first = name.partition("_")[0]
+        # a sample has grey values as float32, however they are stored
+        found = view.reader.array(name).dtype if first == "noisy" else sample[name].dtype
+        if found != (kind := KINDS.get(first, "float32")):
+            raise CorpusError(f"{view.corpus.path}: {name} is {found} (it should be {kind}) generate it anew")
+
+
+def suffixes(images: Sequence[str]) -> list[str]:
+    """Endings of the columns that the images' parameters are in; a repeat has those of the first."""
+    found = dict.fromkeys(name.partition("_")[2] for name in images)
+    return ["", *(f"_{each}" for each in found if each not in ("", "repeat"))]
+
+
+def conditions_of(
+    corpus: datagen.Corpus, views: list[datagen.CorpusView], images: Sequence[str] = ("noisy",)
+) -> dict[str, Any]:
+    """States, ranges and origin of training data, JSON-able; those of a second image by NAME_second and so on."""
     found: dict[str, list[float]] = {}
     for view in views:
-        columns = ("quanta_per_pixel", "voltage_kv", "kernel_sum_squares", "read_noise_adu", "gain_adu_per_quantum")
-        table = {name: view.params(name) for name in columns}
-        read = table.pop("read_noise_adu") / table.pop("gain_adu_per_quantum")
-        for name, values in {**table, "read_noise_quanta": read, "level": _levels(view)}.items():
-            found.setdefault(name, []).extend(values[np.isfinite(values)].tolist())
+        for suffix in suffixes(images):
+            columns = ("quanta_per_pixel", "voltage_kv", "kernel_sum_squares", "read_noise_adu", "gain_adu_per_quantum")
+            held = [name for name in columns if name + suffix in view.reader.columns]
+            table = {name: view.params(name + suffix) for name in held}
+            if {"read_noise_adu", "gain_adu_per_quantum"} <= table.keys():
+                table["read_noise_quanta"] = table.pop("read_noise_adu") / table.pop("gain_adu_per_quantum")
+            if f"noisy{suffix}" in images:
+                table["level"] = _levels(view, suffix)
+            for name, values in table.items():
+                found.setdefault(name + suffix, []).extend(values[np.isfinite(values)].tolist())
     return {
         "states": _states(corpus, views),
         "conditions": {name: [min(values), max(values)] for name, values in found.items() if values},
@@ -111,10 +140,21 @@ def outside(found: Mapping[str, float], trained: Mapping[str, Any]) -> list[str]
 
 
 def noise_scale_adu(views: list[datagen.CorpusView], images: tuple[str, str] = ("noisy", "clean")) -> float:
-    """Root mean square of the difference of two images [ADU], that of pixels that are not valid as none."""
-    samples = (view.sample(i, (*images, "valid")) for view in views for i in some(view))
-    differences = ((s[images[0]] - s[images[1]]) * s["valid"] for s in samples)
-    return float(np.mean([np.mean(each.astype(np.float64) ** 2) for each in differences])) ** 0.5
+    """Root mean square of the difference of two images [ADU], that of pixels that are not valid as none.
+
+    Raises
+    ------
+    CorpusError
+        There is NaN in an image.
+    """
+    squares = []
+    for view in views:
+        for sample in (view.sample(i, (*images, "valid")) for i in some(view)):
+            difference = (sample[images[0]] - sample[images[1]]) * sample["valid"]
+            squares.append(float(np.mean(difference.astype(np.float64) ** 2)))
+            if not np.isfinite(squares[-1]):
+                raise CorpusError(f"{view.corpus.path}: sample {sample['index']} has NaN or infinity in an image")
+    return float(np.mean(squares)) ** 0.5
 
 
 def level_of(noisy: np.ndarray, a: Any, b: Any) -> float:
@@ -122,9 +162,11 @@ def level_of(noisy: np.ndarray, a: Any, b: Any) -> float:
     return float(np.percentile(vst.forward(noisy, a, b), 99.0))
 
 
-def _levels(view: datagen.CorpusView) -> np.ndarray:
-    samples = (view[i] for i in some(view))
-    return np.array([level_of(s["noisy"], s["params"]["a_pixel_adu"], s["params"]["b_adu2"]) for s in samples])
+def _levels(view: datagen.CorpusView, suffix: str) -> np.ndarray:
+    noisy = f"noisy{suffix}"
+    samples = (view.sample(i, (noisy,)) for i in some(view))
+    names = ("a_pixel_adu" + suffix, "b_adu2" + suffix)
+    return np.array([level_of(s[noisy], *(s["params"][name] for name in names)) for s in samples])
 
 
 def some(view: datagen.CorpusView) -> range:

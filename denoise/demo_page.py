@@ -14,7 +14,7 @@ from denoise.detection import Hunt, hunt, threshold_at
 from denoise.evaluation import FALSE_ALARMS, Case
 from denoise.plots import found_plot, loss_plot, profile_plot
 from denoise.restorer import Restorer
-from xsim.report import Page, Picture, Tile, figure_png, grey_png
+from xsim import Page, Picture, Tile, figure_png, grey_png
 
 __all__ = ["Restored", "write_page"]
 

@@ -1,14 +1,14 @@
-"""Finding spheres by a threshold: how many are found at a fixed rate of false alarms.
+"""Finding contaminants by a threshold: how many are found at a fixed rate of false alarms.
 
 A sphere that absorbs more than its surroundings is darker. The score of a pixel is how much, in log transmission:
 
     score = log(background) - log(x - offset)
 
 with the background the median over a window wider than a small sphere. The threshold is the score that the asked share
-of sphere-free pixels exceeds, inside the host and away from its outline; a sphere is found where a pixel that its label
+of target-free pixels exceeds, inside the host and away from its outline; a target is found where a pixel that its label
 owns exceeds it. Each restoration gets its own threshold at the same rate of false alarms. Where the noise-free image
 itself is uneven (a step behind the block, its slanted side) this score would find that, on any image, and tell nothing
-of noise: sphere-free pixels count where the noise-free score is near 0.
+of noise: target-free pixels count where the noise-free score is near 0.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Region:
     Attributes
     ----------
     free : bool [row, column]
-        Pixels without a sphere.
-    spheres : uint16 [row, column]
-        Label of the sphere there, 0 for none.
+        Pixels without a target.
+    targets : uint16 [row, column]
+        Label of the target there, 0 for none.
     """
 
     free: np.ndarray
-    spheres: np.ndarray
+    targets: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -83,30 +83,32 @@ def background(signal: np.ndarray) -> np.ndarray:
     return ndimage.map_coordinates(coarse, np.meshgrid(*places, indexing="ij"), order=1, mode="nearest")
 
 
-def inspected_region(labels: np.ndarray, spheres: Sequence[int], host: int, clean_score: np.ndarray) -> Region:
-    """Inside of a host body, away from its outline by half the background's window.
+def inspected_region(
+    labels: np.ndarray, targets: Sequence[int], hosts: Sequence[int], clean_score: np.ndarray
+) -> Region:
+    """Inside of the host bodies, away from their outline by half the background's window.
 
     Parameters
     ----------
     labels : uint16 [row, column]
-    spheres : labels of the spheres
-    host : label of the body they lie in
+    targets : labels of the targets
+    hosts : labels of the bodies they lie in or among
     clean_score : [row, column]
         Of the noise-free image.
     """
-    is_sphere = np.isin(labels, spheres)
-    inside = is_sphere | (labels == host)
+    is_target = np.isin(labels, targets)
+    inside = is_target | np.isin(labels, hosts)
     margin = BLOCK_PX * WINDOW_BLOCKS // 2
     # a square of that half-width, as the window is one; what is beside the picture may be part of the host
     inspected = ndimage.minimum_filter(inside, size=2 * margin + 1, mode="nearest")
-    # blur carries some of a sphere's shadow beyond its outline
-    near = ndimage.maximum_filter(is_sphere, size=5)
+    # blur carries some of a target's shadow beyond its outline
+    near = ndimage.maximum_filter(is_target, size=5)
     even = np.abs(clean_score) < EVEN
-    return Region(inspected & ~near & even, np.where(inspected & is_sphere, labels, 0).astype(np.uint16))
+    return Region(inspected & ~near & even, np.where(inspected & is_target, labels, 0).astype(np.uint16))
 
 
 def threshold_at(scores: Sequence[np.ndarray], regions: Sequence[Region], rate: float) -> float:
-    """Score that a share ``rate`` of all sphere-free pixels exceeds; infinite where there are too few to tell."""
+    """Score that a share ``rate`` of all target-free pixels exceeds; infinite where there are too few to tell."""
     free = np.concatenate([s[r.free] for s, r in zip(scores, regions, strict=True)])
     allowed = int(rate * free.size)
     if allowed < 1:
@@ -115,17 +117,17 @@ def threshold_at(scores: Sequence[np.ndarray], regions: Sequence[Region], rate: 
 
 
 def hunt(scores: np.ndarray, region: Region, threshold: float) -> Hunt:
-    """Spheres found and missed, and false alarms, in one image."""
+    """Targets found and missed, and false alarms, in one image."""
     above = scores > threshold
-    present = np.unique(region.spheres[region.spheres > 0]).tolist()
-    seen = set(np.unique(region.spheres[above & (region.spheres > 0)]).tolist())
+    present = np.unique(region.targets[region.targets > 0]).tolist()
+    seen = set(np.unique(region.targets[above & (region.targets > 0)]).tolist())
     return Hunt([k for k in present if k in seen], [k for k in present if k not in seen], above & region.free)
 
 
 def detection_rate(scores: Sequence[np.ndarray], regions: Sequence[Region], rate: float) -> tuple[float | None, int]:
-    """Share of the spheres found at a rate of false alarms, and how many spheres there are.
+    """Share of the targets found at a rate of false alarms, and how many there are.
 
-    The share is None without spheres, or with too few sphere-free pixels for such a rate.
+    The share is None without targets, or with too few target-free pixels for such a rate.
     """
     if not scores:
         return None, 0

@@ -7,7 +7,8 @@ whole image gives.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -26,12 +27,15 @@ class NoisePredictor(nn.Module):
     ----------
     multiple : int
         Rows and columns are multiples of it.
-    radius : int
-        Reach of a pixel, a multiple of ``multiple``.
+    radius : int or None
+        Reach of a pixel, a multiple of ``multiple``; None: as far as the image goes.
+    found : dict
+        Options that were not given but found out, to be kept in a checkpoint.
     """
 
     multiple: int
-    radius: int
+    radius: int | None
+    found: Mapping[str, Any] = MappingProxyType({})
 
 
 class EntryConv(nn.Conv2d):
@@ -149,7 +153,7 @@ def make_network(
     Parameters
     ----------
     name : str
-        unet or dncnn.
+        unet, dncnn, or "package.module:Class" (see denoise/imported_network.py).
     inputs, outputs : int
         Channels.
     level_free : bool or sequence of bool
@@ -162,9 +166,14 @@ def make_network(
     ModelError
         Unknown name or option.
     """
+    channels = {"inputs": inputs, "outputs": outputs, "level_free": level_free}
+    if ":" in name:
+        from denoise.imported_network import network_named
+
+        return network_named(name, **channels, **options)
     if name not in NETWORKS:
-        raise ModelError(f"unknown network {name!r} (known: {', '.join(NETWORKS)})")
+        raise ModelError(f"unknown network {name!r} (known: {', '.join(NETWORKS)}, package.module:Class)")
     try:
-        return NETWORKS[name](inputs=inputs, outputs=outputs, level_free=level_free, **options)
+        return NETWORKS[name](**channels, **options)
     except TypeError as error:
         raise ModelError(f"network {name!r} cannot be made ({error})") from None

@@ -195,12 +195,17 @@ def inside(valid: Tensor, margin: int) -> Tensor:
 
 
 def convolved(images: Tensor, kernel: list[list[float]]) -> Tensor:
-    """Images [image, 1, row, column] continued as their mirror image and convolved."""
-    taps = torch.tensor(kernel, dtype=images.dtype, device=images.device).flip(0, 1)[None, None]
-    around = images
+    """Images [image, 1, row, column] continued as their mirror image and convolved.
+
+    In float32, on a GPU in float64: the bfloat16 and TF32 that networks are computed in have too few digits for grey
+    values.
+    """
+    wide = images.double() if images.is_cuda else images
+    taps = torch.tensor(kernel, dtype=wide.dtype, device=wide.device).flip(0, 1)[None, None]
     for axis, length in ((2, taps.shape[2] // 2), (3, taps.shape[3] // 2)):
-        around = around.index_select(axis, mirrored(images.shape[axis], length).to(images.device))
-    return functional.conv2d(around, taps)
+        wide = wide.index_select(axis, mirrored(wide.shape[axis], length).to(wide.device))
+    with torch.autocast(images.device.type, enabled=False):
+        return functional.conv2d(wide, taps).to(images.dtype)
 
 
 METHOD = Method(

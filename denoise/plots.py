@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["LINES", "found_plot", "loss_plot", "profile_plot"]
+__all__ = ["LINES", "Curve", "Panel", "curves_plot", "found_plot", "loss_plot", "profile_plot"]
 
 # colour, width, dash: told apart without colour as well
 LINES = {
@@ -26,6 +27,83 @@ LINES = {
 }
 SURROUND_PX = 12  # shown around the part
 FOUND, MISSED = "#39d353", "#ff9f1c"
+# of models and of filters, in their order: safe for colour-blind eyes, and told apart by their dash as well
+MODELS = (("#0072b2", "-"), ("#cc3311", "-"), ("#117733", "-"), ("#aa4499", "-"), ("#6a3d9a", "-"), ("#111111", "-"))
+FILTERS = (("#d55e00", "--"), ("#b8860b", "-."), ("#44aa99", "--"), ("#882255", "-."), ("#999933", "--"))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line of a panel.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"noisy", "filter", "model", "clean"}
+    x, y : float64 [point]
+    low, high : float64 [point], optional
+        Ends of the bar at each point.
+    """
+
+    name: str
+    kind: str
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Axes with curves: labels, limits, whether an axis is logarithmic, and whether its numbers are no powers."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: Sequence[Curve]
+    x_limits: tuple[float, float] | None = None
+    y_limits: tuple[float, float] | None = None
+    log_x: bool = False
+    log_y: bool = False
+    plain_x: bool = False
+
+
+def curves_plot(panels: Sequence[Panel]) -> Figure:
+    """Panels side by side under one legend; a restoration has the same line in all of them."""
+    figure = _figure(4.9 * len(panels), 4.3)
+    names = {curve.name: curve.kind for panel in panels for curve in panel.curves}
+    styles = _styles(names)
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for curve in panel.curves:
+            colour, dash, width = styles[curve.name]
+            axes.plot(curve.x, curve.y, color=colour, ls=dash, lw=width, label=curve.name)
+            if curve.low is not None and curve.high is not None:
+                axes.vlines(curve.x, curve.low, curve.high, color=colour, lw=0.8, alpha=0.6)
+                axes.plot(curve.x, curve.y, "o", color=colour, ms=3.5)
+        axes.set_title(panel.title, loc="left", fontsize=10)
+        axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
+        axes.set_xscale("log" if panel.log_x else "linear")
+        if panel.plain_x:
+            for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+                ticks("{x:g}")
+        axes.set_yscale("log" if panel.log_y else "linear")
+        axes.set(**{key: limits for key, limits in (("xlim", panel.x_limits), ("ylim", panel.y_limits)) if limits})
+        axes.grid(color="#e3e7ea", lw=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    lines = {line.get_label(): line for axes in figure.axes for line in axes.get_lines() if line.get_label() in names}
+    figure.legend([lines[name] for name in names], list(names), ncols=min(len(names), 6), frameon=False,
+                  loc="outside upper center", fontsize=9)  # fmt: skip
+    return figure
+
+
+def _styles(names: Mapping[str, str]) -> dict[str, tuple[str, Any, float]]:
+    """Colour, dash and width of each restoration by name and kind."""
+    styles: dict[str, tuple[str, Any, float]] = {}
+    for kind, series, width in (("model", MODELS, 2.0), ("filter", FILTERS, 1.3)):
+        of_kind = [name for name, each in names.items() if each == kind]
+        styles |= {name: (*series[k % len(series)], width) for k, name in enumerate(of_kind)}
+    fixed = {"noisy": ("#8a949c", "-", 1.3), "clean": ("#111111", ":", 1.5)}
+    return styles | {name: fixed[kind] for name, kind in names.items() if kind in fixed}
 
 
 def _figure(width_in: float, height_in: float) -> Figure:

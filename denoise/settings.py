@@ -13,6 +13,10 @@ from xsim import ModelError
 __all__ = ["NETWORK", "Settings", "network_settings", "settings_of"]
 
 NETWORK = "network."  # begins the names of a network's own settings
+PRECISIONS = ("auto", "float32", "bfloat16")
+POSITIVE = ("steps", "batch", "crop", "learning_rate", "warm_up", "clip", "parts")
+OPTIONAL = {"minutes": 0.0, "formats": [""], "network_radius": 0}  # a value of the type that None stands for
+WHAT = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", list: "a list"}
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,9 @@ class Settings:
     Attributes
     ----------
     network : str
-        unet, dncnn; "" is the method's choice.
+        unet, dncnn, or "package.module:Class".
+    network_radius : int, optional
+        Reach of a pixel in a network of the latter kind; measured where it is not given.
     steps : int
         At most so many.
     minutes : float, optional
@@ -40,17 +46,25 @@ class Settings:
         is less, so that a short run does not save its beginning.
     clip : float
         Greatest norm of the gradient.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the network's convolutions; auto: bfloat16 on a GPU that has it.
+    deterministic : bool
+        On a GPU: only algorithms that give the same bits again, slower. A CPU always does.
     parts : int
         Pieces a batch is cut into, each differentiated by one thread. On busy cores that is several times faster than
-        many threads in one convolution, which wait for each other at every layer; and the sum has one order.
+        many threads in one convolution, which wait for each other at every layer; and the sum has one order. A GPU
+        takes the batch whole.
     anchor_px : int
         Half-width of the window over which a restored image keeps the mean of the noisy one; 0: not at all.
     seed : int
     workers : int
         Processes that read the corpus; 0: none of their own.
+    save_minutes : float
+        How often the state of the run is kept; 0: after every step.
     """
 
-    network: str = ""
+    network: str = "unet"
+    network_radius: int | None = None
     steps: int = 4000
     minutes: float | None = None
     batch: int = 16
@@ -62,19 +76,27 @@ class Settings:
     warm_up: int = 50
     average: float = 0.999
     clip: float = 1.0
+    precision: str = "auto"
+    deterministic: bool = False
     parts: int = 4
     anchor_px: int = 64
     seed: int = 0
     workers: int = 0
+    save_minutes: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "crop", "learning_rate", "warm_up", "clip", "parts"):
+        for name in POSITIVE:
             if not getattr(self, name) > 0:
                 raise ModelError(f"{name} must be above 0 (given {getattr(self, name)!r})")
-        if self.minutes is not None and not 0 < self.minutes < math.inf:
+        for name in ("anchor_px", "workers", "save_minutes", "weight_decay", "seed"):
+            if not getattr(self, name) >= 0:
+                raise ModelError(f"{name} must not be negative (given {getattr(self, name)!r})")
+        if self.minutes is not None and not self.minutes > 0:
             raise ModelError(f"minutes must be above 0 (given {self.minutes!r})")
-        if self.anchor_px < 0:
-            raise ModelError(f"anchor_px must not be negative (given {self.anchor_px!r})")
+        if len(self.betas) != 2 or not all(0 <= each < 1 for each in (*self.betas, self.average)):
+            raise ModelError(f"betas are two numbers, and average one, of 0 to 1 (given {self.betas}, {self.average})")
+        if self.precision not in PRECISIONS:
+            raise ModelError(f"unknown precision {self.precision!r} (known: {', '.join(PRECISIONS)})")
 
 
 def settings_of(method: Method, given: Mapping[str, Any]) -> tuple[Settings, dict[str, Any]]:
@@ -96,16 +118,45 @@ def settings_of(method: Method, given: Mapping[str, Any]) -> tuple[Settings, dic
     ModelError
         An unknown name, or a value that makes no sense.
     """
-    own = [field.name for field in fields(Settings)]
-    for name in given:
-        if name not in own and name not in method.options and not name.startswith(NETWORK):
-            known = ", ".join([*own, *(each for each in method.options if each not in own), f"{NETWORK}NAME"])
-            raise ModelError(f"unknown setting {name!r} (known: {known})")
-    told = {"network": method.network, **method.options, **{k: v for k, v in given.items() if v != "" or k not in own}}
-    chosen = Settings(**{name: value for name, value in told.items() if name in own})
+    own = {field.name: field.default for field in fields(Settings)}
+    defaults = {**own, "network": method.network, **method.options}
+    for name, value in given.items():
+        if name.startswith(NETWORK) and name != NETWORK:
+            continue
+        if name not in defaults:
+            raise ModelError(f"unknown setting {name!r} (known: {', '.join(defaults)}, {NETWORK}NAME)")
+        if not (name in OPTIONAL and value is None):
+            check_kind(name, value, OPTIONAL.get(name, defaults[name]))
+    told = {name: list(each) if isinstance(each, tuple) else each for name, each in {**defaults, **given}.items()}
+    chosen = Settings(**{name: told[name] for name in own})
     return chosen, {**asdict(chosen), **told}
+
+
+def check_kind(name: str, value: Any, like: Any) -> None:
+    """Refuse a value of another kind than the default's; a whole number is a number.
+
+    Raises
+    ------
+    ModelError
+        It is.
+    """
+    kind = next((each for each in WHAT if isinstance(like, each)), list if isinstance(like, tuple) else None)
+    if kind is None:
+        return
+    if kind is list:
+        good = isinstance(value, (list, tuple)) and len(value) > 0
+    elif kind is float:
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    else:
+        good = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    if not good:
+        raise ModelError(f"{name} must be {WHAT[kind]} (given {value!r}, default {like!r})")
+    if kind is list and like:
+        for each in value:
+            check_kind(f"each of {name}", each, like[0])
 
 
 def network_settings(told: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the network, by its own names."""
-    return {name.removeprefix(NETWORK): value for name, value in told.items() if name.startswith(NETWORK)}
+    found = {name.removeprefix(NETWORK): value for name, value in told.items() if name.startswith(NETWORK)}
+    return found if told["network_radius"] is None else {**found, "radius": told["network_radius"]}

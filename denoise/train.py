@@ -1,76 +1,81 @@
-"""Training a restorer on a corpus, top to bottom: settings, data, one step, the loop, the file.
+"""Training a restorer on a corpus, top to bottom: what is trained on what, one step, the loop, the file.
 
 The same corpus, settings and seed give the same weights for a number of ``steps``, on any number of cores of one kind
-of processor; a budget in ``minutes`` ends where the clock says.
+of processor, in one go or killed and resumed; a budget in ``minutes`` ends where the clock says.
 """
 
 from __future__ import annotations
 
 import copy
-import csv
-import io
 import math
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import Tensor
 
-import datagen
-from denoise.batches import Batches, validation_batch
+from denoise.batches import Batches, check_finite, validation_batch
 from denoise.checkpoint import check_new, versions, write_checkpoint
-from denoise.conditions import check_corpus, conditions_of, views_of
-from denoise.machine import one_thread_each, pick_device
-from denoise.methods import Batch, Method, Moment, method_named
+from denoise.conditions import conditions_of
+from denoise.journal import Journal
+from denoise.learner import Learner, Piece, has_running_statistics
+from denoise.machine import one_thread_each, pick_precision, random_numbers, repeatable
+from denoise.methods import Batch, Moment
 from denoise.networks import NoisePredictor, make_network
-from denoise.settings import Settings, network_settings, settings_of
+from denoise.ranks import Ranks, joined
+from denoise.run_state import RunFolder
+from denoise.settings import network_settings
+from denoise.task import Task, prepared, resumed, task_of
 from xsim import ModelError, OutputError, write_whole
 
 __all__ = ["train"]
 
-VALIDATIONS = 20
-LOG_EVERY = 20
-COLUMNS = ("step", "seconds", "learning_rate", "train_loss", "val_loss")
-VALIDATION = -1  # in place of a rank: random numbers of its own
-
-Loss = Callable[[Batch, Moment], tuple[Tensor, Tensor]]
+NETWORK, RIVAL, VALIDATION = range(3)  # whose turn it is: each has random numbers of its own
 
 
 def train(
     corpus_path: str | os.PathLike[str],
-    method: str = "noise_cnn",
+    method: str | None = None,
     out: str | os.PathLike[str] = "model.safetensors",
     *,
     overwrite: bool = False,
+    resume: bool = False,
     device: str = "auto",
     progress: bool = True,
+    tensorboard: str | os.PathLike[str] | None = None,
     **settings: Any,
 ) -> Path:
     """Train a restorer and save it, with its log as a .csv of the same name beside it.
+
+    While it runs its state is kept in a folder of the same name with .run. Started by torchrun it trains on all
+    processes together.
 
     Parameters
     ----------
     corpus_path : path
         A store that ``datagen.generate`` made.
-    method : str
-        One of ``denoise.methods.METHODS``: noise_cnn, noise2noise, ...
+    method : str, optional
+        One of ``denoise.methods.METHODS``; default: noise_cnn.
     out : path
         The model, .safetensors.
     overwrite : bool
-        Whether ``out`` and its log may replace what is there.
+        Whether ``out``, its log and the state of a stopped run may be replaced.
+    resume : bool
+        Go on with the run that was stopped, with its settings; the weights come out as without the stop, bit for bit
+        (on a GPU with ``deterministic``; not with ``minutes``, where the clock has a say).
     device : str
         "auto" (a GPU where torch finds one), "cpu" or "cuda".
     progress : bool
         Whether to show a progress line on stderr.
+    tensorboard : path, optional
+        Folder for TensorBoard's files.
     **settings
         See `Settings`; the method's own; those of the network, named ``network.NAME``.
 
@@ -81,237 +86,215 @@ def train(
     Raises
     ------
     ModelError
-        A setting makes no sense, or training diverges.
+        A setting makes no sense, training diverges, or the stopped run is another.
     CorpusError
         The corpus cannot be used.
     OutputError
         The model cannot be written.
     """
-    way, machine = method_named(method), pick_device(device)
-    chosen, told = settings_of(way, settings)
-    target, log = model_files(Path(out), overwrite)
-    corpus = datagen.open_corpus(corpus_path)
-    views = views_of(corpus, "train", chosen.formats)
-    check_corpus(corpus, views, chosen.crop, way.images)
-    told |= way.prepare(views, told)
-    options = {**way.network_options(told), **network_settings(told)}
-    run = Run(new_network(chosen, options).to(machine), way, chosen, told, machine)
-    run.fit(
-        iter(
-            Batches(
-                views, way.images, way.scalars, **{name: told[name] for name in ("batch", "crop", "seed", "workers")}
-            )
-        ),
-        held_out(corpus, way, chosen),
-        progress,
-    )
-    configuration = {
-        "method": method,
-        "network": chosen.network,
-        "network_options": options,
-        "settings": told,
-        **conditions_of(corpus, views),
-        "versions": versions(),
-        "training": run.outcome(),
-    }
-    write_whole(log, lambda path: path.write_text(run.table()))
-    write_checkpoint(target, run.averaged.state_dict(), configuration)
-    if text := way.doubt(configuration["training"], told):
-        warnings.warn(f"{target.name}: {text}", stacklevel=2)
+    target, folder = Path(out), RunFolder(Path(out))
+    with joined(device) as ranks:
+        check_target(target, overwrite)
+        if resume:
+            tensors, facts = folder.read()
+            task = task_of(corpus_path, method or facts["method"], {**facts["given"], **settings})
+            run = Run(resumed(task, facts, folder.path), ranks)
+            run.go_on(tensors, facts)
+        else:
+            folder.check_new(overwrite)
+            run = Run(prepared(task_of(corpus_path, method or "noise_cnn", settings)), ranks)
+            if ranks.first:
+                folder.remove()
+        run.fit(folder, progress, tensorboard)
+        if ranks.first:
+            run.write(target)
+            folder.remove()
     return target
 
 
-def model_files(target: Path, overwrite: bool) -> tuple[Path, Path]:
-    """The model and its log, of one name; refused where they would replace something."""
+def check_target(target: Path, overwrite: bool) -> None:
+    """Refuse a model and its log, of one name, where they would replace something.
+
+    Raises
+    ------
+    OutputError
+        They would, or the name is none for a model.
+    """
     if target.suffix != ".safetensors":
         raise OutputError(f"{target} is no name for a model (its log gets the same with .csv) end it in .safetensors")
-    log = target.with_suffix(".csv")
-    for path in (target, log):
+    for path in (target, target.with_suffix(".csv")):
         check_new(path, overwrite)
-    return target, log
-
-
-def held_out(corpus: datagen.Corpus, method: Method, settings: Settings) -> Batch | None:
-    """Crops to validate with."""
-    views = [corpus.subset(name, "val") for name in settings.formats or corpus.formats]
-    return validation_batch(views, method.images, method.scalars, settings.crop, settings.seed)
-
-
-def new_network(settings: Settings, options: dict[str, Any]) -> NoisePredictor:
-    """Network with the random weights of a seed, leaving torch's own random numbers alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        network = make_network(settings.network, **options).to(memory_format=torch.channels_last)
-    if settings.crop % network.multiple:
-        raise ModelError(f"crop {settings.crop} must be a multiple of {network.multiple} (the network halves it)")
-    return network
-
-
-def generator(*words: int) -> torch.Generator:
-    """Random numbers of a place in a training; any of its words makes them others."""
-    seed = int(np.random.SeedSequence([each & 0xFFFFFFFF for each in words]).generate_state(1, np.uint64)[0])
-    return torch.Generator().manual_seed(seed)
-
-
-class Learner:
-    """A network with its optimiser, which takes a step when it is told a loss.
-
-    Parameters
-    ----------
-    network : module
-    settings : Settings
-    """
-
-    def __init__(self, network: nn.Module, settings: Settings) -> None:
-        self.network, self.clip = network, settings.clip
-        self.weights = list(network.parameters())
-        self.optimizer = torch.optim.AdamW(
-            self.weights, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
-        )
-
-    def advance(self, loss: Loss, work: list[tuple[Batch, Moment]], rate: float, pool: ThreadPoolExecutor) -> float:
-        """One step towards a smaller mean loss over all pieces of a batch; returns that mean."""
-
-        def differentiate(piece: tuple[Batch, Moment]) -> tuple[Tensor, ...]:
-            total, terms = loss(*piece)
-            if total.requires_grad:
-                return total.detach(), terms, *torch.autograd.grad(total, self.weights, materialize_grads=True)
-            return total, terms, *map(torch.zeros_like, self.weights)
-
-        totals, terms, *gradients = zip(*pool.map(differentiate, work), strict=True)
-        count = float(sum(map(float, terms)))
-        if count == 0:
-            return 0.0
-        for weight, found in zip(self.weights, gradients, strict=True):
-            weight.grad = torch.stack(found).sum(0) / count
-        nn.utils.clip_grad_norm_(self.weights, self.clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        return sum(map(float, totals)) / count
 
 
 class Run:
     """One training: the weights, their average, and what has happened so far."""
 
-    def __init__(
-        self, network: NoisePredictor, method: Method, settings: Settings, told: dict[str, Any], device: torch.device
-    ) -> None:
-        self.network, self.averaged = network, copy.deepcopy(network).eval().requires_grad_(False)
-        self.method, self.settings, self.told, self.device = method, settings, told, device
-        self.learner = Learner(network, settings)
-        self.rival = Learner(self.new_rival(), settings) if method.rival else None
-        self.parts = settings.parts if device.type == "cpu" else 1
-        self.step, self.seconds = 0, 0.0
-        self.rows: list[dict[str, Any]] = []
+    def __init__(self, task: Task, ranks: Ranks) -> None:
+        self.task, self.ranks, self.method, settings = task, ranks, task.method, task.settings
+        self.options = {**self.method.network_options(task.told), **network_settings(task.told)}
+        with torch.random.fork_rng(devices=[]):  # torch's own random numbers are left alone
+            torch.manual_seed(settings.seed)
+            network = make_network(settings.network, **self.options)
+            rival = self.method.rival.make(task.told) if self.method.rival else None
+        if settings.crop % network.multiple:
+            raise ModelError(f"crop {settings.crop} must be a multiple of {network.multiple} (the network halves it)")
+        self.network: NoisePredictor = network.to(ranks.device, memory_format=torch.channels_last)
+        self.precision = pick_precision(settings.precision, ranks.device)
+        self.learner = Learner(self.network, settings, ranks, self.precision)
+        self.rival = Learner(rival.to(ranks.device), settings, ranks, self.precision) if rival else None
+        self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
+        together = ranks.device.type == "cpu" and not any(map(has_running_statistics, (network, rival or network)))
+        self.parts = settings.parts if together else 1
+        self.journal, self.step, self.seconds = Journal(), 0, 0.0
+        self.batches, self.held_out = self.crops()
 
-    def new_rival(self) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed)
-            return self.method.rival.make(self.told).to(self.device)
+    def crops(self) -> tuple[Batches, Batch | None]:
+        """Batches of this process to train on, and one to validate with."""
+        task, settings, ranks = self.task, self.task.settings, self.ranks
+        if settings.batch % ranks.world_size:
+            raise ModelError(f"batch {settings.batch} does not divide by {ranks.world_size} processes (it is of all)")
+        read = {"images": self.method.images, "scalars": self.method.scalars}
+        place = {"rank": ranks.rank, "world_size": ranks.world_size, "workers": settings.workers}
+        size = {"crop": settings.crop, "seed": settings.seed}
+        batches = Batches(task.views, **read, **place, **size, batch=settings.batch // ranks.world_size)
+        val = [task.corpus.subset(name, "val") for name in settings.formats or task.corpus.formats]
+        held_out = validation_batch(val, **read, **size)
+        check_finite(held_out or {}, task.corpus.path)
+        return batches, held_out
 
     def share(self) -> float:
-        """How much of the run is done, 0 to 1."""
-        spent = self.seconds / (60.0 * self.settings.minutes) if self.settings.minutes else 0.0
-        return min(1.0, max(self.step / self.settings.steps, spent))
-
-    def fit(self, source: Iterator[Batch], held_out: Batch | None, progress: bool) -> None:
-        """Train until the steps or the minutes are used up."""
-        form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
-        start, recent, validated = time.monotonic(), [], 0
-        with (
-            one_thread_each(self.parts) as pool,
-            tqdm(total=1000, desc="training", bar_format=form, disable=not progress) as bar,
-        ):
-            while (share := self.share()) < 1.0:
-                recent.append(self.advance(next(source), share, pool))
-                self.seconds = time.monotonic() - start
-                due = self.share() * VALIDATIONS >= validated + 1
-                if self.step % LOG_EVERY and not due:
-                    continue
-                row = {
-                    "step": self.step,
-                    "seconds": round(self.seconds, 3),
-                    "learning_rate": self.learner.optimizer.param_groups[0]["lr"],
-                }
-                row["train_loss"], recent = sum(recent) / len(recent), []
-                if due and held_out:
-                    row["val_loss"] = self.validate(held_out, pool)
-                validated += due
-                self.rows.append(row)
-                bar.set_postfix_str(f"step {self.step}, loss {row['train_loss']:.4f}", refresh=False)
-                bar.update(int(1000 * self.share()) - bar.n)
+        """How much of the run is done, 0 to 1; the same for all processes."""
+        done = self.step / self.task.settings.steps
+        if self.task.settings.minutes:
+            done = max(done, self.ranks.agreed(self.seconds / (60.0 * self.task.settings.minutes)))
+        return min(1.0, done)
 
     def rate(self, share: float) -> float:
         """Learning rate: a warm-up, then a cosine down to 0 at the end."""
-        warm = min(1.0, (self.step + 1) / self.settings.warm_up)
-        return self.settings.learning_rate * warm * 0.5 * (1.0 + math.cos(math.pi * share))
+        warm = min(1.0, (self.step + 1) / self.task.settings.warm_up)
+        return self.task.settings.learning_rate * warm * 0.5 * (1.0 + math.cos(math.pi * share))
 
-    def advance(self, batch: Batch, share: float, pool: ThreadPoolExecutor) -> float:
+    def fit(self, folder: RunFolder, progress: bool = False, tensorboard: str | os.PathLike[str] | None = None) -> None:
+        """Train until the steps or the minutes are used up, keeping the state in a folder every so often."""
+        first, settings = self.ranks.first, self.task.settings
+        with (
+            one_thread_each(self.parts) as pool,
+            repeatable(settings.deterministic),
+            self.journal.shown(progress and first, tensorboard if first else None),
+        ):
+            source, share = iter(self.batches), self.share()
+            kept = time.monotonic()
+            start = kept - self.seconds
+            while share < 1.0:
+                batch, rate = next(source), self.rate(share)
+                loss = self.advance(batch, share, rate, pool)
+                if not math.isfinite(loss):
+                    check_finite(batch, self.task.corpus.path)
+                    raise ModelError(f"training diverged at step {self.step} (no finite loss) lower the learning rate")
+                self.seconds = time.monotonic() - start
+                share = self.share()
+                if not first:
+                    continue
+                self.journal.note(self.step, self.seconds, rate, loss, share, partial(self.validate, share, pool))
+                if share < 1.0 and time.monotonic() - kept >= 60.0 * settings.save_minutes:
+                    folder.keep(self.tensors(), self.facts(), self.journal.table())
+                    kept = time.monotonic()
+
+    def advance(self, batch: Batch, share: float, rate: float, pool: ThreadPoolExecutor) -> float:
         """One step, the rival's before the network's; returns the loss."""
-        rate, work = self.rate(share), self.pieces(batch, share, 0)
         if self.rival is not None:
-            self.rival.advance(self.rival_loss, work, rate, pool)
-            work = [(piece, moment) for piece, moment in self.pieces(batch, share, 1)]
-        loss = self.learner.advance(self.loss, work, rate, pool)
-        if not math.isfinite(loss):
-            raise ModelError(f"training diverged (loss is {loss} at step {self.step}) lower the learning rate")
+            rivalry = self.rival.advance(self.rival_loss, self.pieces(batch, share, RIVAL), rate, pool)
+            if not math.isfinite(rivalry):
+                return rivalry
+        loss = self.learner.advance(self.loss, self.pieces(batch, share, NETWORK), rate, pool)
         self.step += 1
-        keep = min(self.settings.average, (1 + self.step) / (10 + self.step))
+        keep = min(self.task.settings.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for mean, weight in zip(self.averaged.parameters(), self.learner.weights, strict=True):
+            for mean, weight in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(weight, 1.0 - keep)
             for mean, value in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
                 mean.copy_(value)
         return loss
 
     def loss(self, batch: Batch, moment: Moment) -> tuple[Tensor, Tensor]:
-        return self.method.loss(self.network, batch, self.told, moment)
+        return self.method.loss(self.network, batch, self.task.told, moment)
 
     def rival_loss(self, batch: Batch, moment: Moment) -> tuple[Tensor, Tensor]:
-        return self.method.rival.loss(self.rival.network, self.network, batch, self.told, moment)
+        return self.method.rival.loss(self.rival.network, self.network, batch, self.task.told, moment)
 
-    def validate(self, batch: Batch, pool: ThreadPoolExecutor) -> float:
-        """Loss of the averaged weights on crops held out."""
+    def validate(self, share: float, pool: ThreadPoolExecutor) -> float | None:
+        """Loss of the averaged weights on crops held out; None without any."""
+        if self.held_out is None:
+            return None
 
-        def measure(piece: tuple[Batch, Moment]) -> tuple[float, float]:
-            with torch.no_grad():
-                total, terms = self.method.loss(self.averaged, piece[0], self.told, piece[1])
+        def measure(piece: Piece) -> tuple[float, float]:
+            with torch.no_grad(), self.learner.autocast():
+                total, terms = self.method.loss(self.averaged, piece[0], self.task.told, piece[1])
             return float(total), float(terms)
 
-        totals, terms = zip(*pool.map(measure, self.pieces(batch, self.share(), VALIDATION)), strict=True)
+        pieces = self.pieces(self.held_out, share, VALIDATION)
+        totals, terms = zip(*pool.map(measure, pieces), strict=True)
         return sum(totals) / max(1.0, sum(terms))
 
-    def pieces(self, batch: Batch, share: float, turn: int) -> list[tuple[Batch, Moment]]:
-        """A batch cut into parts, each with the random numbers that its loss may use."""
-        cut = {name: each.to(self.device).chunk(self.parts) for name, each in batch.items()}
+    def pieces(self, batch: Batch, share: float, turn: int) -> list[Piece]:
+        """A batch cut into parts, each with the random numbers that its loss may use; of validation always the same."""
+        cut = {name: each.to(self.ranks.device).chunk(self.parts) for name, each in batch.items()}
         parts = [dict(zip(cut, piece, strict=True)) for piece in zip(*cut.values(), strict=True)]
-        step = 0 if turn == VALIDATION else self.step
+        place = (turn, 0 if turn == VALIDATION else self.step, self.ranks.rank)
         rival = self.rival.network if self.rival else None
-        return [
-            (part, Moment(self.step, share, generator(self.settings.seed, step, turn, number), rival))
-            for number, part in enumerate(parts)
-        ]
+        seeds = (random_numbers(self.task.settings.seed, *place, number) for number in range(len(parts)))
+        return [(part, Moment(self.step, share, seed, rival)) for part, seed in zip(parts, seeds, strict=True)]
 
-    def outcome(self) -> dict[str, Any]:
-        """What is told of the run in the checkpoint."""
-        validated = [row["val_loss"] for row in self.rows if "val_loss" in row]
-        last = [row["train_loss"] for row in self.rows[-10:]]
-        return {
+    def tensors(self) -> dict[str, Tensor]:
+        """All numbers of the run that its next steps depend on."""
+        held = {"learner": self.learner.tensors(), "averaged": self.averaged.state_dict()}
+        if self.rival:
+            held["rival"] = self.rival.tensors()
+        return {f"{who}.{name}": each for who, tensors in held.items() for name, each in tensors.items()}
+
+    def facts(self) -> dict[str, Any]:
+        """All else that they depend on, and what tells the run from another; JSON-able."""
+        now = {"step": self.step, "seconds": self.seconds, "place": self.batches.place()}
+        return {**self.task.described(), **now, "journal": self.journal.state(), "versions": versions()}
+
+    def go_on(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take up what ``tensors`` and ``facts`` gave."""
+        held: dict[str, dict[str, Tensor]] = {"rival": {}}
+        for name, each in tensors.items():
+            who, _, rest = name.partition(".")
+            held.setdefault(who, {})[rest] = each
+        self.learner.go_on(held["learner"])
+        self.averaged.load_state_dict(held["averaged"])
+        if self.rival:
+            self.rival.go_on(held["rival"])
+        self.step, self.seconds = facts["step"], facts["seconds"]
+        self.journal.go_on(facts["journal"])
+        self.batches.go_on(facts["place"])
+
+    def write(self, target: Path) -> None:
+        """Write the model, and its log beside it."""
+        task = self.task
+        train_loss, val_loss = self.journal.last_losses()
+        outcome = {
             "steps": self.step,
             "seconds": round(self.seconds, 1),
-            "train_loss": sum(last) / len(last),
-            "val_loss": validated[-1] if validated else None,
-            "device": str(self.device),
+            "train_loss": train_loss,
+            "val_loss": val_loss,
         }
-
-    def table(self) -> str:
-        """The log as CSV text."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        return text.getvalue()
+        used = {"device": str(self.ranks.device), "processes": self.ranks.world_size, "precision": str(self.precision)}
+        configuration = {
+            "method": task.name,
+            "network": task.settings.network,
+            "network_options": {**self.options, **self.network.found},
+            "settings": task.told,
+            **conditions_of(task.corpus, task.views, self.method.images),
+            "versions": versions(),
+            "training": {**outcome, **used},
+        }
+        write_whole(target.with_suffix(".csv"), lambda path: path.write_text(self.journal.table()))
+        write_checkpoint(target, self.averaged.state_dict(), configuration)
+        if text := self.method.doubt(outcome, task.told):
+            warnings.warn(f"{target.name}: {text}", stacklevel=3)
 
 
 class _Callable(ModuleType):

@@ -121,6 +121,9 @@ def test_convolutions_are_those_of_the_transform() -> None:
     there = noise2self.whitened(tensor, 1.0, 0.0, told)[0]
     assert np.abs(there.numpy()[0, 0] - decorrelated(image, h)).max() < 0.01 * 30 * told["variance_factor"] ** 0.5
     assert np.abs(noise2self.convolved(tensor, told["kernel"]).numpy()[0, 0] - reblurred(image, h)).max() < 1e-6
+    plain = noise2self.convolved(tensor.float(), told["taps"])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(noise2self.convolved(tensor.float(), told["taps"]), plain)
 
 
 def test_a_restored_pixel_depends_on_no_more_than_its_radius() -> None:

@@ -3,6 +3,7 @@
 from xsim.backend import available_cores, cuda_devices
 from xsim.cad import read_step
 from xsim.camera_file import read_camera_file
+from xsim.characterize import read_characteristics
 from xsim.command import CommandParser, run_command
 from xsim.energies import shared_quadratures
 from xsim.errors import (
@@ -23,11 +24,14 @@ from xsim.foreign_body import place_bodies
 from xsim.image_io import check_folder, read_tiff, write_tiff, write_whole
 from xsim.insertion import Insertion, insert
 from xsim.material import attenuation
+from xsim.mtf import EdgeMtf, slanted_edge_mtf
+from xsim.noise_power import NoisePower, noise_power
 from xsim.paired import expose_paired, paired_scene
 from xsim.projector import path_lengths
 from xsim.quadrature import Quadrature
 from xsim.radiograph import Exposure, Radiograph, expose, simulate
 from xsim.real_image import Background
+from xsim.report import Page, Picture, Tile, figure_png, grey_png
 from xsim.resources import VERSION
 from xsim.scene import Scene
 from xsim.scene_file import load_scene, phantom_names, phantom_path, scene_from_dict
@@ -41,19 +45,24 @@ __all__ = [
     "Background",
     "CommandParser",
     "CorpusError",
+    "EdgeMtf",
     "Exposure",
     "Insertion",
     "MaterialError",
     "MeasurementError",
     "MeshError",
     "ModelError",
+    "NoisePower",
     "OutOfMemoryError",
     "OutputError",
+    "Page",
+    "Picture",
     "Quadrature",
     "Radiograph",
     "Scene",
     "SceneError",
     "SpectrumError",
+    "Tile",
     "VolumeError",
     "XsimError",
     "attenuation",
@@ -62,14 +71,18 @@ __all__ = [
     "cuda_devices",
     "expose",
     "expose_paired",
+    "figure_png",
+    "grey_png",
     "insert",
     "load_scene",
+    "noise_power",
     "paired_scene",
     "path_lengths",
     "phantom_names",
     "phantom_path",
     "place_bodies",
     "read_camera_file",
+    "read_characteristics",
     "read_step",
     "read_tiff",
     "run_command",
@@ -77,6 +90,7 @@ __all__ = [
     "shared_quadratures",
     "sharp_image",
     "simulate",
+    "slanted_edge_mtf",
     "tube_spectrum",
     "write_tiff",
     "write_whole",
