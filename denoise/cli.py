@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from denoise.commands import (
     apply,
     audit,
+    decorrelate,
     evaluate,
     export,
     features,
@@ -29,6 +30,7 @@ COMMANDS = (
     features,
     audit,
     noise,
+    decorrelate,
 )
 
 

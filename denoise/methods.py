@@ -28,6 +28,7 @@ HOMES = {
     "dngan": "denoise.dngan",
     "dngan_dose": "denoise.dngan_dose",
     "noise2noise": "denoise.noise2noise",
+    "noise2self": "denoise.noise2self",
     "noise_cnn": "denoise.noise_cnn",
     "regression_deblur": "denoise.regression_deblur",
 }
@@ -79,6 +80,10 @@ def nothing(views: list[datagen.CorpusView], settings: Settings) -> dict[str, An
     return {}
 
 
+def nothing_doubted(outcome: Mapping[str, Any], settings: Settings) -> None:
+    """For methods whose loss gives nothing away."""
+
+
 @dataclass(frozen=True)
 class Method:
     """One method.
@@ -114,6 +119,8 @@ class Method:
         Stored image that is restored.
     target : str
         Stored image that the output is to be compared with.
+    doubt : (outcome, settings) -> str or None
+        What to warn of after a training; its outcome has train_loss, and val_loss or None.
     """
 
     loss: Callable[[nn.Module, Batch, Settings, Moment], tuple[Tensor, Tensor]]
@@ -129,6 +136,7 @@ class Method:
     anchored: bool = True
     source: str = "noisy"
     target: str = "clean"
+    doubt: Callable[[Mapping[str, Any], Settings], str | None] = nothing_doubted
 
 
 class _Methods(Mapping[str, Method]):

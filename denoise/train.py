@@ -290,6 +290,8 @@ class Run:
         }
         write_whole(target.with_suffix(".csv"), lambda path: path.write_text(self.journal.table()))
         write_checkpoint(target, self.averaged.state_dict(), configuration)
+        if text := self.method.doubt(outcome, task.told):
+            warnings.warn(f"{target.name}: {text}", stacklevel=3)
 
 
 class _Callable(ModuleType):
