@@ -38,7 +38,7 @@ def test_every_method_is_whole(name: str) -> None:
 
 
 def test_unknown_methods_are_told() -> None:
-    with pytest.raises(ModelError, match=r"unknown method 'bm4d' \(known: noise_cnn, "):
+    with pytest.raises(ModelError, match=r"unknown method 'bm4d' \(known: .*noise_cnn"):
         method_named("bm4d")
 
 
