@@ -36,7 +36,9 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit codes are those of ``xsim.run_command``."""
-    return run_command("denoise", _parser().parse_args(arguments), "stopped (no file is half written)")
+    return run_command(
+        "denoise", _parser().parse_args(arguments), "stopped (no file is half written) training goes on with --resume"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
