@@ -345,8 +345,8 @@ def test_a_folder_is_not_replaced_by_an_array(model: Path, tmp_path: Path) -> No
     assert (tmp_path / "mine.zarr" / "thesis.txt").exists()
 
 
-@pytest.mark.parametrize("ending", ["tif", "zarr"])
-def test_memory_is_that_of_some_rows(model: Path, tmp_path: Path, ending: str) -> None:
+@pytest.mark.parametrize("ending", ["tif", pytest.param("zarr", marks=pytest.mark.slow)])
+def test_memory_is_that_of_some_rows(model: Path, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The peak of what NumPy holds does not grow with the rows."""
 
     def peak(rows: int) -> int:
@@ -360,9 +360,11 @@ def test_memory_is_that_of_some_rows(model: Path, tmp_path: Path, ending: str) -
         finally:
             tracemalloc.stop()
 
-    peak(512)  # imports
-    few, many = peak(1024), peak(2048)
-    assert many < few + (1 << 18), (few, many)  # the image itself is 0.5 MB longer
+    monkeypatch.setattr("denoise.image_files.LOOKED_AT_PX", 1 << 14)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # one window at a time
+    peak(300)  # imports
+    few, many = peak(800), peak(1600)
+    assert many < few + (1 << 17), (few, many)  # the image is 0.4 MB longer, in float32 0.8
 
 
 def test_a_damaged_read_within_a_page_names_the_file(tmp_path: Path) -> None:
@@ -374,7 +376,7 @@ def test_a_damaged_read_within_a_page_names_the_file(tmp_path: Path) -> None:
 
 def test_lines_through_a_pipe(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes in, bytes out, those of the file; and out before the last is in."""
-    pixels = image(0, 700, 130)
+    pixels = image(0, 560, 130)
     code = "import sys; from denoise.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "apply", model, "-", "--stream", "--shape", "130", "--dtype", ">u2"]
     told = ["--a", A, "--b", B, "--state", "raw", "-o", "-", "--header-bytes", "5"]
@@ -389,7 +391,7 @@ def test_lines_come_out_before_the_last_is_in(model: Path) -> None:
     from denoise.frame_noise import Told
     from denoise.line_pipe import LineFormat, pipe
 
-    restorer, pixels = denoise.load(model), image(0, 2000, 130)
+    restorer, pixels = denoise.load(model), image(0, 1300, 130)
     out, written = io.BytesIO(), []
 
     class Source(io.BytesIO):
