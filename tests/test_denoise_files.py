@@ -73,6 +73,22 @@ def test_dicom_keeps_its_header_and_says_what_it_is(model: Path, tmp_path: Path,
     assert "LargestImagePixelValue" not in found
 
 
+@pytest.mark.parametrize("syntax", ["ImplicitVRLittleEndian", "ExplicitVRBigEndian", "RLELossless"])
+def test_dicom_of_other_transfer_syntaxes(model: Path, tmp_path: Path, syntax: str) -> None:
+    pixels = image()
+    made = pydicom.dcmread(dicom(tmp_path / "plain.dcm", pixels))
+    uid = getattr(pydicom.uid, syntax)
+    if syntax == "RLELossless":
+        made.compress(uid)
+    else:
+        made.PixelData = pixels.astype("<u2" if uid.is_little_endian else ">u2").tobytes()
+        made.file_meta.TransferSyntaxUID = uid
+    pydicom.dcmwrite(tmp_path / "in.dcm", made, enforce_file_format=True)
+    found = pydicom.dcmread(denoise.apply(model, tmp_path / "in.dcm", tmp_path / "out.dcm", **TOLD))
+    np.testing.assert_array_equal(found.pixel_array, expected(model, pixels))
+    assert found.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian and found.Rows == 45
+
+
 def test_dicom_of_12_bits_stays_within_them_and_signed_ones_keep_their_sign(model: Path, tmp_path: Path) -> None:
     bright = dicom(tmp_path / "in.dcm", np.full((20, 20), 4095, np.uint16), BitsStored=12, HighBit=11)
     out = denoise.apply(model, bright, tmp_path / "out.dcm", a_pixel_adu=900.0, b_adu2=1e6, state="raw")
