@@ -37,6 +37,7 @@ from xsim.report import Page, Picture, Tile, figure_png, grey_png
 from xsim.resources import VERSION
 from xsim.scene import Scene
 from xsim.scene_file import load_scene, phantom_names, phantom_path, scene_from_dict
+from xsim.screen_theory import ScreenTheory, screen_theory
 from xsim.sharp import sharp_image
 from xsim.spectrum import tube_spectrum
 from xsim.station_options import (
@@ -70,6 +71,7 @@ __all__ = [
     "Radiograph",
     "Scene",
     "SceneError",
+    "ScreenTheory",
     "SpectrumError",
     "Tile",
     "VolumeError",
@@ -101,6 +103,7 @@ __all__ = [
     "read_tiff",
     "run_command",
     "scene_from_dict",
+    "screen_theory",
     "shared_quadratures",
     "sharp_image",
     "simulate",
