@@ -141,6 +141,12 @@ def quietly(work: Callable[..., Any], *arguments: Any) -> tuple[Any, bool]:
 
 def common_target(restorers: Mapping[str, Restorer]) -> str:
     """The stored image that models are compared with, if it is one."""
+    for name, restorer in restorers.items():
+        if (source := restorer.method.source) != "noisy":
+            raise ModelError(
+                f"{name} restores {source}, frames of another screen (what filters and figures here are not made for) "
+                "judge it by denoise.deblur_figures"
+            )
     targets = {name: restorer.method.target for name, restorer in restorers.items()}
     if len(set(targets.values())) > 1:
         told = ", ".join(f"{name}: {target}" for name, target in targets.items())
