@@ -8,7 +8,13 @@ from collections.abc import Sequence
 
 from denoise.commands import (
     apply,
+    audit,
+    decorrelate,
     evaluate,
+    export,
+    features,
+    fuse,
+    noise,
     train,
 )
 from xsim import CommandParser, run_command
@@ -19,6 +25,12 @@ COMMANDS = (
     train,
     apply,
     evaluate,
+    export,
+    fuse,
+    features,
+    audit,
+    noise,
+    decorrelate,
 )
 
 

@@ -284,12 +284,14 @@ class Run:
             "network": task.settings.network,
             "network_options": {**self.options, **self.network.found},
             "settings": task.told,
-            **conditions_of(task.corpus, task.views, self.method.images),
+            **conditions_of(task.corpus, task.views, self.method.images, self.method.source),
             "versions": versions(),
             "training": {**outcome, **used},
         }
         write_whole(target.with_suffix(".csv"), lambda path: path.write_text(self.journal.table()))
         write_checkpoint(target, self.averaged.state_dict(), configuration)
+        if text := self.method.doubt(outcome, task.told):
+            warnings.warn(f"{target.name}: {text}", stacklevel=3)
 
 
 class _Callable(ModuleType):
