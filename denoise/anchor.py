@@ -66,8 +66,10 @@ def mirrored(length: int, margin: int) -> Tensor:
 
 def mirrored_part(start: int, stop: int, length: int) -> Tensor:
     """Places start .. stop - 1 of it."""
-    place = torch.arange(start, stop) % (2 * length)
-    return torch.where(place < length, place, 2 * length - 1 - place)
+    place = torch.arange(start, stop)
+    period = torch.full_like(place, 2 * length)  # a tensor: ONNX has no remainder by a size
+    place = torch.remainder(place, period)
+    return torch.minimum(place, period - 1 - place)
 
 
 class Anchor:

@@ -144,7 +144,10 @@ class DnCNN(NoisePredictor):
 
 
 NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "dncnn": DnCNN}
-HOMES = {"dngan": ("denoise.generator", "Generator")}  # those of one method, imported when they are asked for
+HOMES = {
+    "blindspot": ("denoise.blindspot_network", "BlindSpot"),
+    "dngan": ("denoise.generator", "Generator"),
+}  # those of one method, imported when they are asked for
 
 
 def make_network(
@@ -155,7 +158,7 @@ def make_network(
     Parameters
     ----------
     name : str
-        unet, dncnn, dngan, or "package.module:Class" (see denoise/imported_network.py).
+        unet, dncnn, blindspot, dngan, or "package.module:Class" (see denoise/imported_network.py).
     inputs, outputs : int
         Channels.
     level_free : bool or sequence of bool

@@ -61,7 +61,7 @@ def test_reference_network_is_the_published_one() -> None:
 
 
 def test_unknown_networks_and_options() -> None:
-    with pytest.raises(ModelError, match=r"unknown network 'unett' \(known: unet, dncnn, dngan, package"):
+    with pytest.raises(ModelError, match=r"unknown network 'unett' \(known: unet, dncnn, blindspot, dngan, package"):
         make_network("unett")
     with pytest.raises(ModelError, match="cannot be made"):
         make_network("unet", depth=3)

@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xsim import ModelError
@@ -63,13 +63,14 @@ def streamed(restorer: Restorer, noisy: np.ndarray, blocks: list[int], lines: in
 
 
 @pytest.mark.parametrize("restorer", [UNET, DNCNN], ids=["unet", "dncnn"])
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=3, deadline=None, derandomize=True)
 @given(
     rows=st.integers(1, 330),
     columns=st.integers(1, 300),
     blocks=st.lists(st.sampled_from([1, 2, 7, 64, 65, 300]), min_size=1, max_size=4),
     lines=st.sampled_from([8, 64, 100]),
 )
+@example(rows=350, columns=289, blocks=[7, 65], lines=8)
 def test_streamed_equals_one_call_in_every_bit(restorer, rows, columns, blocks, lines) -> None:
     noisy = image(rows, columns)
     whole = one_call(restorer, noisy)
@@ -77,7 +78,7 @@ def test_streamed_equals_one_call_in_every_bit(restorer, rows, columns, blocks, 
     np.testing.assert_array_equal(restorer.restore(noisy, *full(noisy.shape), restorer.anchor_px), whole)
 
 
-@pytest.mark.parametrize("shape", [(131, 1537), (33, 2051)])
+@pytest.mark.parametrize("shape", [(117, 1537), (33, 2051)])
 def test_tiles_across_columns_equal_one_call(shape: tuple[int, int]) -> None:
     restorer, noisy = made(), image(*shape)
     assert len(Grid.of(shape[1], restorer.reach, restorer.multiple).columns) == 2
@@ -138,7 +139,7 @@ def test_memory_does_not_grow_with_the_number_of_lines() -> None:
         finally:
             tracemalloc.stop()
 
-    few, many = peak(12), peak(48)
+    few, many = peak(12), peak(28)
     assert many < 1.1 * few and few < 60 * block.nbytes
 
 
@@ -147,7 +148,7 @@ def test_latency_is_what_the_windows_need() -> None:
     stream = denoise.Stream(UNET, 1024, A, B)
     assert stream.latency_lines == 64 + 24 + 64 - 1
     given_lines, worst = 0, 0
-    for row, line in enumerate(image(400, 1024)):
+    for row, line in enumerate(image(300, 1024)):
         given_lines += len(stream.push(line))
         worst = max(worst, row + 1 - given_lines)
     assert worst == stream.latency_lines

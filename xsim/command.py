@@ -15,7 +15,8 @@ __all__ = ["CommandParser", "run_command"]
 BAD_INPUT, STOPPED = 2, 130
 #: Packages of the extras, asked for by what needs them.
 EXTRAS = {"torch": "train", "safetensors": "train", "skimage": "train", "matplotlib": "train", "spekpy": "spectra",
-          "cascadio": "cad", "distributed": "dask"}  # fmt: skip
+          "cascadio": "cad", "distributed": "dask", "pydicom": "dicom", "onnxruntime": "onnx",
+          "onnxscript": "onnx"}  # fmt: skip
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -104,7 +104,8 @@ def write(target: Path, frames: Frames, dtype: np.dtype, metadata: dict[str, Any
         body.seek(0, os.SEEK_SET)
         result = derived(frames.origin, metadata)
         result.add_new("PixelData", "OW", body)
-        result.save_as(target, enforce_file_format=True)
+        # not save_as, which refuses sources of the other byte order
+        pydicom.dcmwrite(target, result, enforce_file_format=True)
 
 
 def derived(header: Dataset, metadata: dict[str, Any]) -> Dataset:
