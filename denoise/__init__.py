@@ -10,14 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from denoise.audit import audit_repeats
     from denoise.image_files import apply
+    from denoise.noise_facts import camera_noise
     from denoise.onnx_model import export
     from denoise.restorer import Restorer, load
     from denoise.settings import Settings
     from denoise.stream import Stream
     from denoise.train import train
 
-__all__ = ["Restorer", "Settings", "Stream", "apply", "export", "load", "train"]
+__all__ = ["Restorer", "Settings", "Stream", "apply", "audit_repeats", "camera_noise", "export", "load", "train"]
 
 _HOMES = {
     "Restorer": "denoise.restorer",
@@ -25,6 +27,8 @@ _HOMES = {
     "Stream": "denoise.stream",
     "apply": "denoise.image_files",
     "export": "denoise.onnx_model",
+    "audit_repeats": "denoise.audit",
+    "camera_noise": "denoise.noise_facts",
     "load": "denoise.restorer",
 }
 

@@ -23,7 +23,7 @@ Images: TypeAlias = Sequence[np.ndarray]
 Denoise: TypeAlias = Callable[[np.ndarray, float], np.ndarray]
 SIGMAS_PX = (0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0)
 SIZES_PX = (3, 5, 7, 9, 11, 13, 15, 19)
-TUNED_ON = 6  # images of a slow denoiser
+TUNED_ON = 4  # images of a slow denoiser
 PATCH_PX, SEARCH_PX = 5, 6
 
 

@@ -31,6 +31,8 @@ class Batches:
     batch : int
         Crops in a batch of this process.
     crop, seed, workers, rank, world_size : int
+    pin : bool
+        Whether batches are in memory that a GPU takes them from while it works.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Batches:
         workers: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        pin: bool = False,
     ) -> None:
         self.columns = {**noise_columns(views, images), **{name: name for name in scalars}}
         self.stream = CorpusStream(
@@ -59,11 +62,11 @@ class Batches:
             world_size=world_size,
             seed=seed,
         )
-        self.epoch, self.taken = 0, 0
+        self.epoch, self.taken, self.pin = 0, 0, pin
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         # a generator of its own: the loader draws a number from it, otherwise from torch's global one
-        loader = self.stream.loader(generator=torch.Generator())
+        loader = self.stream.loader(generator=torch.Generator(), pin_memory=self.pin)
         while True:
             for items in loader:
                 self.taken += 1

@@ -19,6 +19,8 @@ __all__ = ["Case", "by_dose", "by_setting", "case_of_radiograph", "corpus_cases"
 
 DOSE = ("quanta_per_pixel", "mean_energy_kev", "gain_adu_per_kev", "gain_adu_per_quantum")  # figures are relative to it
 HOST_SHARE = 0.1  # of the contaminants that lie in a group of bodies, for it to be inspected
+SAME_DOSE = 0.01  # doses that differ by less are one
+MOST_DOSES = 6  # that are settings of their own
 PAIR = "_pair"  # what images and parameters of the pair are called beyond those of the first
 
 
@@ -116,8 +118,10 @@ def case_of_radiograph(image: xsim.Radiograph) -> Case:
     return Case(image.noisy, image.clean, image.labels, image.metadata, image.metadata["bodies"], image.valid)
 
 
-def corpus_cases(corpus: datagen.Corpus, split: str, target: str = "clean") -> list[Case]:
-    """All samples of a part of a corpus, of every format, but those without a valid pixel.
+def corpus_cases(
+    corpus: datagen.Corpus, split: str, target: str = "clean", formats: Sequence[str] | None = None
+) -> list[Case]:
+    """All samples of a part of a corpus but those without a valid pixel.
 
     Parameters
     ----------
@@ -125,13 +129,15 @@ def corpus_cases(corpus: datagen.Corpus, split: str, target: str = "clean") -> l
     split : {"train", "val", "test"}
     target : str
         Image that restored ones are compared with: "clean", or "clean_pair" for restorers from one camera to another.
+    formats : sequence of str, optional
+        Detector formats; all of them by default.
 
     Raises
     ------
     CorpusError
         There are none, they have no such images, or their dose is not known.
     """
-    cases = [case for case in _samples(corpus, split, target) if case.valid.any()]
+    cases = [case for case in _samples(corpus, split, target, formats or corpus.formats) if case.valid.any()]
     if not cases:
         raise CorpusError(f"{corpus.path} has no samples in split {split!r} choose another")
     if any(case.params.get(name) is None for case in cases for name in DOSE):
@@ -139,9 +145,9 @@ def corpus_cases(corpus: datagen.Corpus, split: str, target: str = "clean") -> l
     return cases
 
 
-def _samples(corpus: datagen.Corpus, split: str, target: str) -> Iterator[Case]:
+def _samples(corpus: datagen.Corpus, split: str, target: str, formats: Sequence[str]) -> Iterator[Case]:
     pair = PAIR if target.endswith(PAIR) else ""
-    for name in corpus.formats:
+    for name in formats:
         view = corpus.subset(name, split)
         if pair and target not in view.images:
             raise CorpusError(f"{corpus.path} has no {target} (what this model restores) make it with [detector.pair]")
@@ -156,12 +162,12 @@ def _samples(corpus: datagen.Corpus, split: str, target: str) -> Iterator[Case]:
 
 
 def by_dose(cases: Sequence[Case]) -> dict[str, list[Case]]:
-    """Cases in three groups of about one size: low, middle and high dose, each named by its range."""
+    """Cases by dose: each of a few, or low, middle and high, named by its range."""
     return {name: [cases[k] for k in places] for name, places in _dose_groups(cases, range(len(cases))).items()}
 
 
 def by_setting(cases: Sequence[Case]) -> dict[str, list[int]]:
-    """Places of the cases of each setting: three doses of each format, named by format (of several) and range."""
+    """Places of the cases of each setting: the doses of each format, named by format (of several) and dose."""
     formats = list(dict.fromkeys(case.format for case in cases))
     groups = {}
     for name in formats:
@@ -172,10 +178,15 @@ def by_setting(cases: Sequence[Case]) -> dict[str, list[int]]:
 
 
 def _dose_groups(cases: Sequence[Case], places: Sequence[int]) -> dict[str, list[int]]:
+    """One group for each dose where these are few, three of about one size where nearly every case has its own."""
     ordered = sorted(places, key=lambda k: float(cases[k].params["quanta_per_pixel"]))
+    doses = [float(cases[k].params["quanta_per_pixel"]) for k in ordered]
+    steps = np.flatnonzero(np.diff(doses) > SAME_DOSE * np.array(doses[:-1])) + 1
+    few = len(steps) < MOST_DOSES and 2 * (len(steps) + 1) <= len(ordered)
     groups: dict[str, list[int]] = {}
-    for part in np.array_split(np.array(ordered), min(3, len(ordered))):
+    for part in np.split(np.array(ordered), steps) if few else np.array_split(np.array(ordered), min(3, len(ordered))):
         chosen = [int(k) for k in part]
         low, high = (float(cases[k].params["quanta_per_pixel"]) for k in (chosen[0], chosen[-1]))
-        groups.setdefault(f"{low:.0f} to {high:.0f}", []).extend(chosen)
+        name = f"{low:.0f}" if high <= (1.0 + SAME_DOSE) * low else f"{low:.0f} to {high:.0f}"
+        groups.setdefault(name, []).extend(chosen)
     return groups

@@ -20,7 +20,16 @@ from torch import Tensor
 
 from xsim import ModelError, OutputError, write_whole
 
-__all__ = ["SCHEMA", "check_new", "read_checkpoint", "read_tensors", "tensor_bytes", "versions", "write_checkpoint"]
+__all__ = [
+    "SCHEMA",
+    "check_new",
+    "check_new_model",
+    "read_checkpoint",
+    "read_tensors",
+    "tensor_bytes",
+    "versions",
+    "write_checkpoint",
+]
 
 KEY = "denoise"
 ALLOWED = "DENOISE_NETWORKS"  # names, between commas, of the networks that a model may have beside our own
@@ -47,6 +56,20 @@ def check_new(path: Path, overwrite: bool) -> None:
         raise OutputError(f"{path} cannot be written (it is a folder) give a file name")
     if path.exists() and not overwrite:
         raise OutputError(f"{path} is there already (it is left as it is) choose another name, or --force")
+
+
+def check_new_model(path: Path, overwrite: bool) -> None:
+    """Refuse a model and its log, of one name, where they would replace something.
+
+    Raises
+    ------
+    OutputError
+        They would, or the name is none for a model.
+    """
+    if path.suffix != ".safetensors":
+        raise OutputError(f"{path} is no name for a model (its log gets the same with .csv) end it in .safetensors")
+    for each in (path, path.with_suffix(".csv")):
+        check_new(each, overwrite)
 
 
 def write_checkpoint(path: Path, weights: Mapping[str, Tensor], configuration: Mapping[str, Any]) -> None:

@@ -8,8 +8,13 @@ from collections.abc import Sequence
 
 from denoise.commands import (
     apply,
+    audit,
+    decorrelate,
     evaluate,
     export,
+    features,
+    fuse,
+    noise,
     train,
 )
 from xsim import CommandParser, run_command
@@ -21,12 +26,19 @@ COMMANDS = (
     apply,
     evaluate,
     export,
+    fuse,
+    features,
+    audit,
+    noise,
+    decorrelate,
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit codes are those of ``xsim.run_command``."""
-    return run_command("denoise", _parser().parse_args(arguments), "stopped (no file is half written)")
+    return run_command(
+        "denoise", _parser().parse_args(arguments), "stopped (no file is half written) training goes on with --resume"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -84,10 +84,18 @@ def suffixes(images: Sequence[str]) -> list[str]:
 
 
 def conditions_of(
-    corpus: datagen.Corpus, views: list[datagen.CorpusView], images: Sequence[str] = ("noisy",)
+    corpus: datagen.Corpus,
+    views: list[datagen.CorpusView],
+    images: Sequence[str] = ("noisy",),
+    source: str = "noisy",
 ) -> dict[str, Any]:
-    """States, ranges and origin of training data, JSON-able; those of a second image by NAME_second and so on."""
+    """States, ranges and origin of training data, JSON-able; those of a second image by NAME_second and so on.
+
+    Where another camera's image is restored, ``source``, its ranges are told and not those of the first.
+    """
     found: dict[str, list[float]] = {}
+    own = source.removeprefix("noisy")
+    extremes: list[tuple[float, float]] = []
     for view in views:
         for suffix in suffixes(images):
             columns = ("quanta_per_pixel", "voltage_kv", "kernel_sum_squares", "read_noise_adu", "gain_adu_per_quantum")
@@ -97,11 +105,16 @@ def conditions_of(
                 table["read_noise_quanta"] = table.pop("read_noise_adu") / table.pop("gain_adu_per_quantum")
             if f"noisy{suffix}" in images:
                 table["level"] = _levels(view, suffix)
+            if own and not suffix:
+                table = {"voltage_kv": table["voltage_kv"]}  # the tube is both cameras'
             for name, values in table.items():
-                found.setdefault(name + suffix, []).extend(values[np.isfinite(values)].tolist())
+                key = name + suffix.removeprefix(own)
+                found.setdefault(key, []).extend(values[np.isfinite(values)].tolist())
+        extremes += [_extremes(view.sample(i, (source,)), source) for i in some(view)]
     return {
         "states": _states(corpus, views),
         "conditions": {name: [min(values), max(values)] for name, values in found.items() if values},
+        "pixel_levels": [min(low for low, _ in extremes), max(high for _, high in extremes)],
         "corpus": {"name": corpus.name, "sha256": corpus.sha256, "train_samples": sum(map(len, views))},
     }
 
@@ -160,6 +173,13 @@ def noise_scale_adu(views: list[datagen.CorpusView], images: tuple[str, str] = (
 def level_of(noisy: np.ndarray, a: Any, b: Any) -> float:
     """Largest values of an image in standard deviations of their noise, single bright pixels aside."""
     return float(np.percentile(vst.forward(noisy, a, b), 99.0))
+
+
+def _extremes(sample: Mapping[str, Any], source: str) -> tuple[float, float]:
+    """Smallest and largest pixel values in standard deviations of their noise, one in a thousand aside."""
+    a, b = (sample["params"][name + source.removeprefix("noisy")] for name in ("a_pixel_adu", "b_adu2"))
+    low, high = np.percentile(vst.forward(sample[source], a, b), [0.1, 99.9])
+    return float(low), float(high)
 
 
 def _levels(view: datagen.CorpusView, suffix: str) -> np.ndarray:

@@ -19,6 +19,7 @@ __all__ = ["FALSE_ALARMS", "Contaminants", "Hunted", "found_share", "hunted_case
 FALSE_ALARMS = 1e-4  # per target-free pixel
 RING_PX = 6  # the surroundings that a contaminant's contrast is measured against
 LEAST_PIXELS = 12
+LEAST_SCORE = 1e-6  # log transmission: what is less is none, in images without any noise
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Contaminants:
         """
         scores = [case.score(image) for case, image in zip(hunted.cases, images, strict=True)]
         threshold = thresholds(scores, hunted)
-        told = bool(np.isfinite(threshold).all() and (threshold > 0).all())
+        told = bool(np.isfinite(threshold).all())
         scaled = [each / limit for each, limit in zip(scores, threshold, strict=True)] if told else scores
         contaminants, lookalikes = ratings(scaled, hunted.sites)
         peaks = np.concatenate(contaminants)
@@ -154,7 +155,7 @@ def thresholds(scores: Sequence[np.ndarray], hunted: Hunted) -> np.ndarray:
     found = np.full(len(scores), np.inf)
     for places in hunted.settings:
         found[places] = threshold_at([scores[k] for k in places], [hunted.regions[k] for k in places], FALSE_ALARMS)
-    return found
+    return np.maximum(found, LEAST_SCORE)
 
 
 def found_share(images: Sequence[np.ndarray], cases: Sequence[Case]) -> tuple[float | None, int]:

@@ -89,6 +89,7 @@ def judge(
     split: str = "test",
     filters: Sequence[str] = FILTERS,
     tick: Callable[[str], None] = lambda name: None,
+    formats: Sequence[str] | None = None,
 ) -> Evaluation:
     """Measure models on a part of a corpus.
 
@@ -101,6 +102,8 @@ def judge(
         Classical denoisers beside them.
     tick : callable
         Called with the name of what is done next.
+    formats : sequence of str, optional
+        Detector formats; all of them by default.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def judge(
     CorpusError
         Nothing can be measured on it, see `corpus_cases`.
     """
-    cases, left_out = known_cases(restorers, corpus_cases(corpus, split, common_target(restorers)))
+    cases, left_out = known_cases(restorers, corpus_cases(corpus, split, common_target(restorers), formats))
     settings = by_setting(cases)
     hunted = hunted_cases(cases, settings.values())
     middle = middle_place(cases)
@@ -138,6 +141,12 @@ def quietly(work: Callable[..., Any], *arguments: Any) -> tuple[Any, bool]:
 
 def common_target(restorers: Mapping[str, Restorer]) -> str:
     """The stored image that models are compared with, if it is one."""
+    for name, restorer in restorers.items():
+        if (source := restorer.method.source) != "noisy":
+            raise ModelError(
+                f"{name} restores {source}, frames of another screen (what filters and figures here are not made for) "
+                "judge it by denoise.deblur_figures"
+            )
     targets = {name: restorer.method.target for name, restorer in restorers.items()}
     if len(set(targets.values())) > 1:
         told = ", ".join(f"{name}: {target}" for name, target in targets.items())

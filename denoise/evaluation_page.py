@@ -111,7 +111,8 @@ def sentences(name: str, rows: Mapping[str, Any], found: Mapping[str, Any]) -> l
     if recovery:
         told.append(f"Contaminants keep {100 * recovery['value']:.0f} % of their contrast.")
     edges = row["structure"].get("energy_at_edges")
-    if edges and abs(edges["significance"]) > NOTICED:
+    own = rows["clean"]["structure"].get("energy_at_edges", {}).get("significance", 0.0)
+    if edges and abs(edges["significance"]) > NOTICED + abs(own):
         what = "noise is left at edges" if edges["value"] < 0 else "edges are taken away with the noise"
         told.append(f"What it takes away follows the part ({edges['significance']:+.0f} standard deviations): {what}.")
     return told
@@ -235,7 +236,8 @@ def add_structure(page: Page, found: Mapping[str, Any]) -> None:
         "level and with the size of its "
         "gradient, and of its energy with that gradient: above 0, edges are taken away with the noise; below 0, "
         "noise is left at edges. In "
-        f"brackets: standard deviations of chance; beyond {NOTICED:g} it is none."
+        "brackets: standard deviations of chance. The last row is the camera's own noise: at edges light of several "
+        "brightnesses mixes, so its energy there is not quite a x + b."
     )
     rows = [
         (

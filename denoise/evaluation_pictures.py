@@ -27,7 +27,8 @@ def add_pictures(page: Page, evaluation: Evaluation) -> None:
         page.paragraph(
             "Whole circle: found; broken circle: missed; cross: false alarm, each at the threshold of its own that "
             "1e-4 of all empty pixels "
-            "exceed. Grey runs over the levels of the inspected bodies; what is brighter or darker is white or black."
+            "exceed. Grey runs over the levels of the inspected bodies; what is brighter or darker is white or "
+            "black. Contaminants near an outline are not judged and not marked."
         )
     names = list(evaluation.settings)
     for place in evaluation.restorations["noisy"].shown:

@@ -117,7 +117,7 @@ def table(evaluation: Evaluation) -> str:
     found = numbers(evaluation)
     wide = max(len(name) for name in found["restorations"])
     head = ("PSNR dB", "gain dB (95 %)", "worst", "SSIM", "bias %", "AUC", "found %", "r50 mm", "MTF50", "edges")
-    widths = (8, 19, 7, 7, 9, 6, 8, 7, 6, 7)
+    widths = (8, 21, 7, 7, 9, 6, 8, 7, 6, 7)
     lines = [" ".join([f"{'':<{wide}}", *(f"{text:>{width}}" for text, width in zip(head, widths, strict=True))])]
     for name, each in found["restorations"].items():
         cells = cells_of(each)

@@ -65,10 +65,24 @@ class Told:
     noise : Noise, optional
     state : str, optional
         raw, offset_corrected or flat_field_corrected.
+    is_of_raw : bool
+        Whether the noise is that of raw frames alone, as ``xsim characterize`` finds it.
     """
 
     noise: Noise | None = None
     state: str | None = None
+    is_of_raw: bool = False
+
+    def check_state(self, state: str | None) -> None:
+        """Refuse the noise of raw frames for others.
+
+        Raises
+        ------
+        ModelError
+            The frames are corrected.
+        """
+        if self.is_of_raw and state not in (None, "raw"):
+            raise ModelError(f"the noise told is that of raw frames (these are {state}) take it there by denoise noise")
 
     @classmethod
     def of(cls, a: Any = None, b: Any = None, file: str | Path | None = None, state: str | None = None) -> Told:
@@ -82,7 +96,9 @@ class Told:
         if file is not None:
             if a is not None or b is not None:
                 raise ModelError("noise is told twice (by a file, and by a or b) keep one")
-            return cls(read_noise(Path(file)), state)
+            told = cls(read_noise(Path(file)), state, Path(file).suffix.lower() == ".toml")
+            told.check_state(state)
+            return told
         if (a is None) != (b is None):
             raise ModelError("one of a and b is told (Var x = a x + b needs both) give --a and --b")
         return cls(None if a is None else Noise(array_of(a), array_of(b)), state)
@@ -109,6 +125,7 @@ def facts_of(frames: Frames, page: int, told: Told) -> tuple[Noise, str]:
     state = told.state or says.get("state")
     if state is None:
         raise ModelError(f"{frames.path} does not tell its state (raw, offset_corrected, ...) give --state")
+    told.check_state(state)
     return noise, state
 
 

@@ -21,6 +21,7 @@ from xsim import ModelError
 __all__ = ["ImportedNetwork", "measured_multiple", "measured_radius", "network_named"]
 
 SIDES_PX = (96, 224)  # images that reach is measured on
+SHIFT_SIDE_PX = 160
 MULTIPLES = (1, 2, 4, 8, 16, 32)
 DRAWS = 3
 # what libraries call the channels
@@ -126,28 +127,38 @@ def class_named(name: str) -> type[nn.Module]:
 
 
 def measured_multiple(network: nn.Module, inputs: int, outputs: int) -> int:
-    """Smallest power of two that rows and columns must be multiples of.
-
-    A network that pads and crops inside itself takes any size: it is then to be told.
+    """Smallest power of two that rows and columns, and the places that bands are cut at, must be multiples of.
 
     Raises
     ------
     ModelError
         None up to 32 gives an image of the input's size.
     """
-    reason = "it gives no image of the input's size"
+    reason, taken = "it gives no image of the input's size", []
     for multiple in MULTIPLES:
         # odd multiples: a size that more halvings would fit is no evidence
         rows, columns = (multiple * max(count, 64 // multiple | 1) for count in (3, 5))
         try:
             with torch.no_grad():
                 shape = network(torch.zeros(1, inputs, rows, columns, dtype=torch.float64)).shape
+                if shape != (1, outputs, rows, columns):
+                    continue
+                if moves_along(network, inputs, multiple):
+                    return multiple
+                taken.append(multiple)
         except Exception as error:  # whatever another library raises
             reason = " ".join(str(error).split())[:160] or type(error).__name__
-            continue
-        if shape == (1, outputs, rows, columns):
-            return multiple
+    if taken:  # a pixel sees further than an image of that test goes
+        return taken[0]
     raise ModelError(f"it cannot be used on images ({reason}) wrap it in a class of your own")
+
+
+def moves_along(network: nn.Module, inputs: int, shift: int) -> bool:
+    """Whether the middle of an output moves with its input: it does not where a network has a coarser grid inside."""
+    z = torch.randn(1, inputs, SHIFT_SIDE_PX, SHIFT_SIDE_PX, dtype=torch.float64)
+    middle = slice(SHIFT_SIDE_PX // 2 - 8, SHIFT_SIDE_PX // 2 + 8)
+    still, moved = network(z), network(z.roll((shift, shift), (2, 3))).roll((-shift, -shift), (2, 3))
+    return torch.allclose(still[..., middle, middle], moved[..., middle, middle], rtol=1e-9, atol=1e-12)
 
 
 def measured_radius(network: nn.Module, inputs: int, multiple: int) -> int | None:

@@ -48,7 +48,8 @@ class Journal:
         """
         step = self.rows[-1]["step"] + 1 if self.rows else 0
         self._board = board_at(tensorboard, step) if tensorboard else None
-        with tqdm(total=1000, desc="training", bar_format=FORM, disable=not progress) as self._bar:
+        often = {"mininterval": 0.5, "miniters": 0}  # seconds, whatever a step takes
+        with tqdm(total=1000, desc="training", bar_format=FORM, disable=not progress, **often) as self._bar:
             try:
                 yield
             finally:
@@ -60,6 +61,9 @@ class Journal:
     ) -> None:
         """Take note of a step; ``validate`` is asked when a validation is due."""
         self.recent.append(loss)
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"step {step}, loss {sum(self.recent) / len(self.recent):.4f}", refresh=False)
+            self._bar.update(int(1000 * share) - self._bar.n)
         due = share * VALIDATIONS >= self.validated + 1
         if step % LOG_EVERY and not due:
             return
@@ -73,9 +77,6 @@ class Journal:
             for name, value in row.items():
                 if name not in ("step", "seconds"):
                     self._board.add_scalar(name, value, step)
-        if self._bar is not None:
-            self._bar.set_postfix_str(f"step {step}, loss {row['train_loss']:.4f}", refresh=False)
-            self._bar.update(int(1000 * share) - self._bar.n)
 
     def state(self) -> dict[str, Any]:
         """All of it, JSON-able."""
@@ -85,11 +86,12 @@ class Journal:
         """Take up where ``state`` was asked."""
         self.rows, self.recent, self.validated = state["rows"], state["recent"], state["validated"]
 
-    def last_losses(self) -> tuple[float | None, float | None]:
+    def last_losses(self) -> dict[str, float | None]:
         """Mean loss of the last ten rows, and the last loss of validation; None where there is none."""
         train = [row["train_loss"] for row in self.rows[-10:]]
         validated = [row["val_loss"] for row in self.rows if "val_loss" in row]
-        return sum(train) / len(train) if train else None, validated[-1] if validated else None
+        mean = sum(train) / len(train) if train else None
+        return {"train_loss": mean, "val_loss": validated[-1] if validated else None}
 
     def table(self) -> str:
         """The rows as CSV text."""

@@ -22,8 +22,15 @@ Settings: TypeAlias = Mapping[str, Any]
 Batch: TypeAlias = Mapping[str, Tensor]
 
 HOMES = {
-    "noise_cnn": "denoise.noise_cnn",
+    "blindspot": "denoise.blindspot",
+    "cold_deblur": "denoise.cold_deblur",
+    "diffusion_deblur": "denoise.diffusion_deblur",
+    "dngan": "denoise.dngan",
+    "dngan_dose": "denoise.dngan_dose",
     "noise2noise": "denoise.noise2noise",
+    "noise2self": "denoise.noise2self",
+    "noise_cnn": "denoise.noise_cnn",
+    "regression_deblur": "denoise.regression_deblur",
 }
 
 
@@ -73,6 +80,10 @@ def nothing(views: list[datagen.CorpusView], settings: Settings) -> dict[str, An
     return {}
 
 
+def nothing_doubted(outcome: Mapping[str, Any], settings: Settings) -> None:
+    """For methods whose loss gives nothing away."""
+
+
 @dataclass(frozen=True)
 class Method:
     """One method.
@@ -104,8 +115,12 @@ class Method:
     rival : Rival, optional
     anchored : bool
         Whether a restored image is given back the regional mean of the noisy one (denoise/anchor.py).
+    source : str
+        Stored image that is restored.
     target : str
         Stored image that the output is to be compared with.
+    doubt : (outcome, settings) -> str or None
+        What to warn of after a training; its outcome has train_loss, and val_loss or None.
     """
 
     loss: Callable[[nn.Module, Batch, Settings, Moment], tuple[Tensor, Tensor]]
@@ -119,7 +134,9 @@ class Method:
     radius: Callable[[nn.Module, Settings], int | None] = network_radius
     rival: Rival | None = None
     anchored: bool = True
+    source: str = "noisy"
     target: str = "clean"
+    doubt: Callable[[Mapping[str, Any], Settings], str | None] = nothing_doubted
 
 
 class _Methods(Mapping[str, Method]):

@@ -8,6 +8,7 @@ whole image gives.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
@@ -143,6 +144,10 @@ class DnCNN(NoisePredictor):
 
 
 NETWORKS: dict[str, type[NoisePredictor]] = {"unet": UNet, "dncnn": DnCNN}
+HOMES = {
+    "blindspot": ("denoise.blindspot_network", "BlindSpot"),
+    "dngan": ("denoise.generator", "Generator"),
+}  # those of one method, imported when they are asked for
 
 
 def make_network(
@@ -153,7 +158,7 @@ def make_network(
     Parameters
     ----------
     name : str
-        unet, dncnn, or "package.module:Class" (see denoise/imported_network.py).
+        unet, dncnn, blindspot, dngan, or "package.module:Class" (see denoise/imported_network.py).
     inputs, outputs : int
         Channels.
     level_free : bool or sequence of bool
@@ -171,9 +176,11 @@ def make_network(
         from denoise.imported_network import network_named
 
         return network_named(name, **channels, **options)
-    if name not in NETWORKS:
-        raise ModelError(f"unknown network {name!r} (known: {', '.join(NETWORKS)}, package.module:Class)")
+    if name not in NETWORKS and name not in HOMES:
+        known = ", ".join([*NETWORKS, *HOMES])
+        raise ModelError(f"unknown network {name!r} (known: {known}, package.module:Class)")
+    kind = NETWORKS[name] if name in NETWORKS else getattr(import_module(HOMES[name][0]), HOMES[name][1])
     try:
-        return NETWORKS[name](**channels, **options)
+        return kind(**channels, **options)
     except TypeError as error:
         raise ModelError(f"network {name!r} cannot be made ({error})") from None

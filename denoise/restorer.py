@@ -167,7 +167,7 @@ def level_seen(noisy: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
 def padded(part: np.ndarray, multiple: int) -> Tensor:
     """[row, column] as a tensor [1, 1, row, column], its edge continued to a multiple of so many pixels."""
     rows, columns = part.shape
-    tensor = torch.from_numpy(np.array(part))[None, None]
+    tensor = torch.from_numpy(np.array(part, np.float32))[None, None]
     return functional.pad(tensor, (0, -columns % multiple, 0, -rows % multiple), mode="replicate")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -128,6 +129,10 @@ def settings_of(method: Method, given: Mapping[str, Any]) -> tuple[Settings, dic
         if not (name in OPTIONAL and value is None):
             check_kind(name, value, OPTIONAL.get(name, defaults[name]))
     told = {name: list(each) if isinstance(each, tuple) else each for name, each in {**defaults, **given}.items()}
+    try:
+        json.dumps(told, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"a setting cannot be written down ({error}) give numbers, words or lists of them") from None
     chosen = Settings(**{name: told[name] for name in own})
     return chosen, {**asdict(chosen), **told}
 

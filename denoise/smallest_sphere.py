@@ -32,6 +32,8 @@ class SmallestSphere:
         Its 95 % interval over images; None where an end lies outside.
     slope : float
         Of the log odds per factor e in radius.
+    least_mm, greatest_mm : float
+        Radii of the smallest and the greatest sphere there was.
     inside : {"", "below", "above"}
         Where the radius lies that is None: below the smallest sphere there was, or above the greatest.
     """
@@ -40,7 +42,14 @@ class SmallestSphere:
     low_mm: float | None
     high_mm: float | None
     slope: float
+    least_mm: float
+    greatest_mm: float
     inside: str = ""
+
+    @property
+    def nearest_mm(self) -> float:
+        """The radius, or that of the sphere there was that is nearest to it."""
+        return self.radius_mm or (self.least_mm if self.inside == "below" else self.greatest_mm)
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ def smallest_sphere(
         return None
     least, greatest = float(radius_mm.min()), float(radius_mm.max())
     if found.mean() in (0.0, 1.0):
-        return SmallestSphere(None, None, None, 0.0, "below" if found.all() else "above")
+        return SmallestSphere(None, None, None, 0.0, least, greatest, "below" if found.all() else "above")
     middle, slope = logistic_fit(radius_mm, found.astype(float))
     rng, names = np.random.default_rng(seed), np.unique(image)
     members = [np.flatnonzero(image == name) for name in names]
@@ -103,7 +112,7 @@ def smallest_sphere(
     ends = np.exp(np.quantile(draws, [0.025, 0.975]))
     inside = [float(r) if least <= r <= greatest else None for r in (np.exp(middle), *ends)]
     where = "" if inside[0] is not None else ("below" if middle < np.log(least) else "above")
-    return SmallestSphere(*inside, slope, where)
+    return SmallestSphere(*inside, slope, least, greatest, where)
 
 
 def detection_curve(radius_mm: np.ndarray, found: np.ndarray, groups: int = 7) -> DetectionCurve:

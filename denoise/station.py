@@ -28,7 +28,7 @@ from xsim import CorpusError, MeasurementError, XsimError
 __all__ = ["CONTRASTS", "Station", "TestObjects", "Transfer", "station_of", "transfer_of"]
 
 CONTRASTS = {"high": 0.5, "low": 0.05}
-FRAMES = {"high": 8, "low": 32}  # of an edge or chart; of the open beam as of the first
+FRAMES = {"high": 8, "low": 24}  # of an edge or chart; of the open beam as of the first
 ROI_PX = 128
 SEED = 1_000_003  # of exposures; corpora draw theirs from other numbers
 

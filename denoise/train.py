@@ -11,6 +11,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 
 from denoise.batches import Batches, check_finite, validation_batch
-from denoise.checkpoint import check_new, versions, write_checkpoint
+from denoise.checkpoint import check_new_model, versions, write_checkpoint
 from denoise.conditions import conditions_of
 from denoise.journal import Journal
 from denoise.learner import Learner, Piece, has_running_statistics
@@ -32,7 +33,7 @@ from denoise.ranks import Ranks, joined
 from denoise.run_state import RunFolder
 from denoise.settings import network_settings
 from denoise.task import Task, prepared, resumed, task_of
-from xsim import ModelError, OutputError, write_whole
+from xsim import ModelError, write_whole
 
 __all__ = ["train"]
 
@@ -51,10 +52,9 @@ def train(
     tensorboard: str | os.PathLike[str] | None = None,
     **settings: Any,
 ) -> Path:
-    """Train a restorer and save it, with its log as a .csv of the same name beside it.
+    """Train a restorer and save it, with its log (.csv) and, while it runs, its state (.run) beside it.
 
-    While it runs its state is kept in a folder of the same name with .run. Started by torchrun it trains on all
-    processes together.
+    Started by torchrun it trains on all processes together.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def train(
     progress : bool
         Whether to show a progress line on stderr.
     tensorboard : path, optional
-        Folder for TensorBoard's files.
+        Folder for its files.
     **settings
         See `Settings`; the method's own; those of the network, named ``network.NAME``.
 
@@ -93,7 +93,7 @@ def train(
     """
     target, folder = Path(out), RunFolder(Path(out))
     with joined(device) as ranks:
-        check_target(target, overwrite)
+        check_new_model(target, overwrite)
         if resume:
             tensors, facts = folder.read()
             task = task_of(corpus_path, method or facts["method"], {**facts["given"], **settings})
@@ -109,20 +109,6 @@ def train(
             run.write(target)
             folder.remove()
     return target
-
-
-def check_target(target: Path, overwrite: bool) -> None:
-    """Refuse a model and its log, of one name, where they would replace something.
-
-    Raises
-    ------
-    OutputError
-        They would, or the name is none for a model.
-    """
-    if target.suffix != ".safetensors":
-        raise OutputError(f"{target} is no name for a model (its log gets the same with .csv) end it in .safetensors")
-    for path in (target, target.with_suffix(".csv")):
-        check_new(path, overwrite)
 
 
 class Run:
@@ -155,7 +141,14 @@ class Run:
         read = {"images": self.method.images, "scalars": self.method.scalars}
         place = {"rank": ranks.rank, "world_size": ranks.world_size, "workers": settings.workers}
         size = {"crop": settings.crop, "seed": settings.seed}
-        batches = Batches(task.views, **read, **place, **size, batch=settings.batch // ranks.world_size)
+        batches = Batches(
+            task.views,
+            **read,
+            **place,
+            **size,
+            batch=settings.batch // ranks.world_size,
+            pin=ranks.device.type == "cuda",
+        )
         val = [task.corpus.subset(name, "val") for name in settings.formats or task.corpus.formats]
         held_out = validation_batch(val, **read, **size)
         check_finite(held_out or {}, task.corpus.path)
@@ -237,7 +230,7 @@ class Run:
 
     def pieces(self, batch: Batch, share: float, turn: int) -> list[Piece]:
         """A batch cut into parts, each with the random numbers that its loss may use; of validation always the same."""
-        cut = {name: each.to(self.ranks.device).chunk(self.parts) for name, each in batch.items()}
+        cut = {name: each.to(self.ranks.device, non_blocking=True).chunk(self.parts) for name, each in batch.items()}
         parts = [dict(zip(cut, piece, strict=True)) for piece in zip(*cut.values(), strict=True)]
         place = (turn, 0 if turn == VALIDATION else self.step, self.ranks.rank)
         rival = self.rival.network if self.rival else None
@@ -258,6 +251,11 @@ class Run:
 
     def go_on(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Take up what ``tensors`` and ``facts`` gave."""
+        if (made := facts["versions"]) != versions():
+            told = ", ".join(f"{name} {made[name]}" for name in made)
+            warnings.warn(
+                f"the run was begun with {told}: its weights may come out others in the last bits", stacklevel=3
+            )
         held: dict[str, dict[str, Tensor]] = {"rival": {}}
         for name, each in tensors.items():
             who, _, rest = name.partition(".")
@@ -286,12 +284,14 @@ class Run:
             "network": task.settings.network,
             "network_options": {**self.options, **self.network.found},
             "settings": task.told,
-            **conditions_of(task.corpus, task.views, self.method.images),
+            **conditions_of(task.corpus, task.views, self.method.images, self.method.source),
             "versions": versions(),
             "training": {**outcome, **used},
         }
         write_whole(target.with_suffix(".csv"), lambda path: path.write_text(self.journal.table()))
         write_checkpoint(target, self.averaged.state_dict(), configuration)
+        if text := self.method.doubt(outcome, task.told):
+            warnings.warn(f"{target.name}: {text}", stacklevel=3)
 
 
 class _Callable(ModuleType):

@@ -12,7 +12,7 @@ from torch.nn import functional
 class Stack(nn.Module):
     """Plain convolutions, with the options that libraries usually have."""
 
-    def __init__(self, in_channels: int, out_channels: int, features: int = 12, layers: int = 4) -> None:
+    def __init__(self, in_channels: int, out_channels: int, features: int = 8, layers: int = 4) -> None:
         super().__init__()
         width = [in_channels, *[features] * (layers - 1), out_channels]
         self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(width))
@@ -29,6 +29,14 @@ class Halving(Stack):
     def forward(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
         inner = super().forward(functional.avg_pool2d(x, 2) / sigma)
         return x - functional.interpolate(inner, scale_factor=2) if x.shape[2] % 2 == 0 else inner
+
+
+class Padding(Halving):
+    """Takes any size, as it pads and crops inside itself."""
+
+    def forward(self, x: torch.Tensor, sigma: float = 1.0) -> torch.Tensor:
+        rows, columns = x.shape[2:]
+        return super().forward(functional.pad(x, (0, columns % 2, 0, rows % 2)), sigma)[..., :rows, :columns]
 
 
 class Global(Stack):

@@ -109,8 +109,9 @@ def test_smallest_sphere_is_where_half_are_found():
 
 def test_a_radius_outside_the_spheres_there_were_is_not_made_up():
     radius, image = np.linspace(0.5, 1.0, 40), np.arange(40) // 4
-    assert smallest_sphere(radius, np.ones(40, bool), image).inside == "below"
-    assert smallest_sphere(radius, np.zeros(40, bool), image).inside == "above"
+    every, none = (smallest_sphere(radius, np.full(40, found), image) for found in (True, False))
+    assert (every.radius_mm, every.inside, every.nearest_mm) == (None, "below", 0.5)
+    assert (none.radius_mm, none.inside, none.nearest_mm) == (None, "above", 1.0)
     assert smallest_sphere(radius[:9], radius[:9] > 0.6, image[:9]) is None
     rarely = smallest_sphere(radius, np.arange(40) % 8 == 7, image)
     assert rarely.radius_mm is None and rarely.inside == "above"

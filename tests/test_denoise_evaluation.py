@@ -153,6 +153,8 @@ def test_doses_are_grouped_in_order() -> None:
     groups = by_dose(cases)
     assert list(groups) == ["30 to 50", "100 to 400", "900 to 2000"]
     assert [len(each) for each in groups.values()] == [2, 2, 2]
+    few = by_dose([case(image, image, quanta_per_pixel=dose) for dose in (60.0, 900.0, 60.2, 60.1, 903.0)])
+    assert {name: len(each) for name, each in few.items()} == {"60": 3, "900": 2}
 
 
 def test_pixels_that_are_not_valid_count_in_no_figure() -> None:

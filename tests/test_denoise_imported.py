@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +28,25 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "tiny.zarr"
 
 
-@pytest.mark.parametrize(("name", "multiple", "radius"), [("Stack", 1, 4), ("Halving", 2, 2 * 4), ("Global", 1, None)])
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small convolutions in many threads wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "multiple", "radius"), [("Stack", 1, 4), ("Halving", 2, 2 * 4), ("Padding", 2, 2 * 4), ("Global", 1, None)]
+)
 def test_reach_and_grid_are_measured(name: str, multiple: int, radius: int | None) -> None:
     state = torch.random.get_rng_state()
     network = make_network(f"own_networks:{name}")
     assert (network.multiple, network.radius) == (multiple, radius)
     assert network.found == {"multiple": multiple, "radius": radius}
     torch.random.set_rng_state(state)
-    again = make_network(f"own_networks:{name}", **network.found, features=12)
+    again = make_network(f"own_networks:{name}", **network.found, features=8)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True)), (
         "measuring draws from torch's own random numbers"
     )
@@ -42,7 +54,7 @@ def test_reach_and_grid_are_measured(name: str, multiple: int, radius: int | Non
 
 @pytest.mark.parametrize(
     ("network", "reach"),
-    [(UNet(8, 2, 16), 4 + 2 * 3 + 4 * 2), (UNet(8, 3, 16), 4 + 2 * 3 + 4 * 3 + 8 * 2), (DnCNN(8, 9), 9)],
+    [(UNet(6, 2, 6), 4 + 2 * 3 + 4 * 2), (UNet(6, 3, 6), 4 + 2 * 3 + 4 * 3 + 8 * 2), (DnCNN(6, 9), 9)],
 )
 def test_measured_reach_of_known_networks(network: torch.nn.Module, reach: int) -> None:
     """A pixel of its own grid for each convolution of three rows; halving itself stays within a cell."""

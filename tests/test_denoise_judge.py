@@ -17,12 +17,12 @@ pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
 import denoise
+from denoise import station
 from denoise.cases import corpus_cases
 from denoise.cli import main
 from denoise.evaluation import judge
 from denoise.evaluation_page import write_evaluation_page
 from denoise.evaluation_table import numbers, table
-from denoise.station import station_of
 
 CORPUS = """
 [corpus]
@@ -79,6 +79,15 @@ def model(store):
     return denoise.train(store, out=out, steps=2, crop=32, batch=4, progress=False)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_frames():
+    """Test objects of few exposures: enough for the edge of high contrast, whose figures are looked at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(station.FRAMES, "high", 6)
+        patch.setitem(station.FRAMES, "low", 2)
+        yield
+
+
 @pytest.fixture(scope="module")
 def evaluation(store, model):
     restorer = denoise.load(model)
@@ -104,12 +113,12 @@ def test_models_stand_beside_noisy_filters_and_clean(evaluation):
 
 def test_sharpness_is_that_of_the_corpus_camera(evaluation):
     """A Gaussian's MTF is known; the noisy image's is the clean one's; the camera is that of the corpus."""
-    station = evaluation.objects.station
-    assert station.scene.detector.rows == 112 and 200 <= station.quanta_per_pixel <= 2000
+    before = evaluation.objects.station
+    assert before.scene.detector.rows == 112 and 200 <= before.quanta_per_pixel <= 2000
     transfer = evaluation.transfer
     sigma_mm = 0.2 * evaluation.restorations["Gaussian"].tuning[
         next(name for name, places in evaluation.settings.items() if any(
-            evaluation.cases[k].params["quanta_per_pixel"] == station.quanta_per_pixel for k in places))
+            evaluation.cases[k].params["quanta_per_pixel"] == before.quanta_per_pixel for k in places))
     ]  # fmt: skip
     f = np.linspace(0.1, 1.0, 7)
     own = transfer["clean"].mtf["high"].at(f)
@@ -124,7 +133,7 @@ def test_sharpness_is_that_of_the_corpus_camera(evaluation):
 def test_the_scene_of_a_sample_is_drawn_again_as_it_was(store):
     corpus = datagen.open_corpus(store)
     cases = corpus_cases(corpus, "test")
-    found = station_of(corpus, cases, 3)
+    found = station.station_of(corpus, cases, 3)
     case = cases[3]
     clean = xsim.simulate(found.scene, seed=int(case.params["seed"])).clean
     assert np.array_equal(clean, case.clean)
@@ -168,18 +177,24 @@ def refused(capsys, *arguments):
 def test_what_cannot_be_judged_is_refused_in_one_line(store, model, tmp_path, capsys):
     assert "no samples in split 'val'" in refused(capsys, model, store, "--split", "val")
     assert "given twice" in refused(capsys, model, model, store)
+    assert "no format 'panel'" in refused(capsys, model, store, "--format", "panel")
     corrected = made(tmp_path, state='state = "flat_field_corrected"')
     assert "flat_field_corrected: little was not trained on that" in refused(capsys, model, corrected)
     assert list(tmp_path.glob("*.html")) == []
 
 
-def test_a_corpus_without_contaminants_is_judged_on_the_rest(model, tmp_path):
+def test_what_cannot_be_measured_is_said_and_the_rest_is(model, tmp_path, monkeypatch):
+    """No contaminants, and no station to put test objects before."""
+    monkeypatch.setattr("denoise.evaluation.station_or_reason", lambda *_: (None, "its camera file is not there"))
     corpus = datagen.open_corpus(made(tmp_path, target="false"))
     found = judge({"little": denoise.load(model)}, corpus, "test", ("Gaussian",))
-    assert found.hunted is None and numbers(found)["restorations"]["little"]["contaminants"] is None
+    row = numbers(found)["restorations"]["little"]
+    assert found.hunted is None and row["contaminants"] is None and row["transfer"] is None
     assert "no contaminants to find" in table(found)
+    assert "no figures of sharpness: its camera file is not there" in table(found)
     write_evaluation_page(tmp_path / "page.html", found)
-    assert "no figures of detection" in (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text()
+    assert "no figures of detection" in page and "Not measured: its camera file is not there" in page
 
 
 def test_models_of_other_images_are_compared_with_those(store, model):

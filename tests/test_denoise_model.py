@@ -324,7 +324,7 @@ def test_command_trains_applies_and_evaluates(
     assert ours == pytest.approx(noisy, abs=1e-7) and abs(ours) < 5 * found["bias_uncertainty"]
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("apply",), ("evaluate",)])
+@pytest.mark.parametrize("command", [(), ("train",), ("apply",), ("evaluate",), ("features",)])
 def test_help_has_an_example(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*command, "--help"])

@@ -8,12 +8,14 @@ from xsim import ModelError
 torch = pytest.importorskip("torch")
 
 from denoise.anchor import anchored, mirrored, window  # noqa: E402
+from denoise.generator import Generator  # noqa: E402
 from denoise.networks import DnCNN, UNet, make_network  # noqa: E402
 
 NETWORKS = [
     pytest.param(lambda **k: UNet(8, 2, 16, **k), id="unet"),
     pytest.param(lambda **k: UNet(8, 3, 16, **k), id="unet-3"),
     pytest.param(lambda **k: DnCNN(8, 5, **k), id="dncnn"),
+    pytest.param(lambda **k: Generator(8, **k), id="dngan"),
 ]
 
 
@@ -45,7 +47,7 @@ def test_level_does_not_matter_unless_asked_for(make) -> None:
     assert not torch.allclose(seeing(z + 100.0), seeing(z), atol=1e-2)
 
 
-@pytest.mark.parametrize("name", ["unet", "dncnn"])
+@pytest.mark.parametrize("name", ["unet", "dncnn", "dngan"])
 def test_default_networks_keep_the_shape(name: str) -> None:
     network = make_network(name)
     assert network(torch.zeros(1, 1, 24, 40)).shape == (1, 1, 24, 40)
@@ -59,7 +61,7 @@ def test_reference_network_is_the_published_one() -> None:
 
 
 def test_unknown_networks_and_options() -> None:
-    with pytest.raises(ModelError, match=r"unknown network 'unett' \(known: unet, dncnn, package"):
+    with pytest.raises(ModelError, match=r"unknown network 'unett' \(known: unet, dncnn, blindspot, dngan, package"):
         make_network("unett")
     with pytest.raises(ModelError, match="cannot be made"):
         make_network("unet", depth=3)

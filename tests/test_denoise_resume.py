@@ -95,18 +95,32 @@ def test_killed_again_and_again(corpus: Path, uninterrupted: Path, tmp_path: Pat
     whole = denoise.train(corpus, out=tmp_path / "whole.safetensors", progress=False, **settings)
     model, state = tmp_path / "m.safetensors", tmp_path / "m.run" / "state.safetensors"
     resume: list[str] = []
-    for _ in range(8):
+    for _ in range(4):
         killed([*command(corpus, model, {**settings, **ALWAYS}), *resume], state, random.random() / 20)
         resume = ["--resume"]
     assert main([*command(corpus, model, settings), "--resume"]) == 0
     assert same_weights(model, whole)
 
 
+@pytest.mark.cuda
+def test_a_gpu_goes_on_to_the_same_weights(corpus: Path, tmp_path: Path, adversary: list[int]) -> None:
+    settings = {**QUICK, "steps": 12, "deterministic": True}
+    whole = denoise.train(corpus, "toy", tmp_path / "whole.safetensors", device="cuda", progress=False, **settings)
+    adversary[:] = [5]
+    with pytest.raises(KeyboardInterrupt):
+        denoise.train(corpus, "toy", tmp_path / "m.safetensors", device="cuda", progress=False, **settings, **ALWAYS)
+    adversary.clear()
+    denoise.train(corpus, out=tmp_path / "m.safetensors", resume=True, device="cuda", progress=False)
+    assert same_weights(tmp_path / "m.safetensors", whole)
+    assert read_checkpoint(whole)[1]["training"]["precision"] == "torch.bfloat16"
+
+
 def test_a_rival_and_random_losses_go_on_too(corpus: Path, tmp_path: Path, adversary: list[int]) -> None:
-    settings = {**QUICK, "steps": 12}
+    epoch = len(datagen.open_corpus(corpus).subset(split="train")) * 16 // QUICK["batch"]
+    settings = {**QUICK, "steps": epoch + 4}
     whole = denoise.train(corpus, "toy", tmp_path / "whole.safetensors", progress=False, **settings)
     model = tmp_path / "m.safetensors"
-    for stop in (3, 7):
+    for stop in (3, epoch):  # where it is stopped at the end of an epoch, the next one follows
         adversary[:] = [stop]
         resume = stop != 3
         with pytest.raises(KeyboardInterrupt):

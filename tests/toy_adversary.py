@@ -12,7 +12,9 @@ STOP_AT: list[int] = []  # steps at which the training is interrupted
 
 
 def judged(rival, image, moment):
-    return rival(image + 0.1 * torch.randn(image.shape, generator=moment.generator)).mean(dim=(1, 2, 3))
+    return rival(image + 0.1 * torch.randn(image.shape, generator=moment.generator).to(image.device)).mean(
+        dim=(1, 2, 3)
+    )
 
 
 def both(network, batch):

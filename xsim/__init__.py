@@ -5,6 +5,7 @@ from xsim.cad import read_step
 from xsim.camera_file import read_camera_file
 from xsim.characterize import read_characteristics
 from xsim.command import CommandParser, run_command
+from xsim.correlation import NeighbourCorrelation, neighbour_correlation
 from xsim.energies import shared_quadratures
 from xsim.errors import (
     BackendError,
@@ -21,6 +22,7 @@ from xsim.errors import (
     XsimError,
 )
 from xsim.foreign_body import place_bodies
+from xsim.frames import read_frames
 from xsim.image_io import check_folder, read_tiff, write_tiff, write_whole
 from xsim.insertion import Insertion, insert
 from xsim.material import attenuation
@@ -35,8 +37,15 @@ from xsim.report import Page, Picture, Tile, figure_png, grey_png
 from xsim.resources import VERSION
 from xsim.scene import Scene
 from xsim.scene_file import load_scene, phantom_names, phantom_path, scene_from_dict
+from xsim.screen_theory import ScreenTheory, screen_theory
 from xsim.sharp import sharp_image
 from xsim.spectrum import tube_spectrum
+from xsim.station_options import (
+    add_background_options,
+    add_station_options,
+    background_from_options,
+    station_from_options,
+)
 
 __version__ = VERSION
 
@@ -52,6 +61,7 @@ __all__ = [
     "MeasurementError",
     "MeshError",
     "ModelError",
+    "NeighbourCorrelation",
     "NoisePower",
     "OutOfMemoryError",
     "OutputError",
@@ -61,12 +71,16 @@ __all__ = [
     "Radiograph",
     "Scene",
     "SceneError",
+    "ScreenTheory",
     "SpectrumError",
     "Tile",
     "VolumeError",
     "XsimError",
+    "add_background_options",
+    "add_station_options",
     "attenuation",
     "available_cores",
+    "background_from_options",
     "check_folder",
     "cuda_devices",
     "expose",
@@ -75,6 +89,7 @@ __all__ = [
     "grey_png",
     "insert",
     "load_scene",
+    "neighbour_correlation",
     "noise_power",
     "paired_scene",
     "path_lengths",
@@ -83,14 +98,17 @@ __all__ = [
     "place_bodies",
     "read_camera_file",
     "read_characteristics",
+    "read_frames",
     "read_step",
     "read_tiff",
     "run_command",
     "scene_from_dict",
+    "screen_theory",
     "shared_quadratures",
     "sharp_image",
     "simulate",
     "slanted_edge_mtf",
+    "station_from_options",
     "tube_spectrum",
     "write_tiff",
     "write_whole",

@@ -60,32 +60,36 @@ def hunted_settings(cases: Sequence[Case]) -> dict[str, tuple[list[int], Hunted]
 
 
 def figures(found: Mapping[str, Mapping[str, Contaminants]]) -> dict[str, Any]:
-    """Figures by setting; a ratio of radii where both lie among the spheres there are."""
+    """Figures by setting; radii outside those there were are told as the nearest of these."""
     rates = {
         name: {s: each.rate.value for s, each in settings.items() if each.rate} for name, settings in found.items()
     }
-    radii = {name: {s: radius_of(each) for s, each in settings.items()} for name, settings in found.items()}
-    rivals = [name for name in found if name not in ("restored", "clean")]
-    ratios = {}
-    for setting, radius in radii["restored"].items():
-        others = [radii[name][setting] for name in rivals]
-        best = min((each for each in others if each is not None), default=None)
-        if radius is not None and best is not None:
-            ratios[setting] = radius / best
+    radii = {
+        name: {s: each.smallest.nearest_mm for s, each in settings.items() if each.smallest}
+        for name, settings in found.items()
+    }
     told: dict[str, Any] = {
         "clean_auc": {s: each.area.value for s, each in found["clean"].items() if each.area},
         "true_positive_gain": {s: rate - rates["noisy"][s] for s, rate in rates["restored"].items()},
+        "smallest_radius_ratio": ratios(found, radii),
     }
-    for name, each in rates.items():
-        told[f"true_positive_rate_{name.replace(' ', '_')}"] = each
-    for name, each in radii.items():
-        told[f"smallest_radius_{name.replace(' ', '_')}_mm"] = {s: r for s, r in each.items() if r is not None}
-    return {name: each for name, each in {**told, "smallest_radius_ratio": ratios}.items() if each}
+    for name in found:
+        told[f"true_positive_rate_{name.replace(' ', '_')}"] = rates[name]
+        told[f"smallest_radius_{name.replace(' ', '_')}_mm"] = radii[name]
+    return {name: each for name, each in told.items() if each}
 
 
-def radius_of(found: Contaminants) -> float | None:
-    """Radius of the smallest sphere found [mm], where it lies among those there were."""
-    return found.smallest.radius_mm if found.smallest else None
+def ratios(
+    found: Mapping[str, Mapping[str, Contaminants]], radii: Mapping[str, Mapping[str, float]]
+) -> dict[str, float]:
+    """Smallest radius over that of the best rival, where not both find every sphere there is."""
+    rivals = [name for name in found if name not in ("restored", "clean")]
+    told = {}
+    for setting, radius in radii["restored"].items():
+        best = min(rivals, key=lambda name: radii[name].get(setting, np.inf))
+        if not all(found[name][setting].found.all() for name in ("restored", best)):
+            told[setting] = radius / radii[best][setting]
+    return told
 
 
 def gain_by_radius(

@@ -25,6 +25,9 @@ def add(commands: Any) -> None:
     command.add_argument("models", metavar="MODEL", nargs="+", help="models that denoise train made")
     command.add_argument("corpus", metavar="CORPUS", help="store that datagen generate made")
     command.add_argument("--split", choices=("train", "val", "test"), default="test", help="default: %(default)s")
+    command.add_argument(
+        "--format", dest="formats", action="append", metavar="NAME", help="detector format (default: all)"
+    )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     command.add_argument("--page", type=Path, metavar="FILE.html", help="write a page with tables, curves and pictures")
     add_common(command)
@@ -51,7 +54,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             bar.set_postfix_str(name, refresh=False)
             bar.update()
 
-        found = judge(restorers, corpus, options.split, FILTERS, tick)
+        found = judge(restorers, corpus, options.split, FILTERS, tick, options.formats)
     print(table(found))
     if options.json:
         text = json.dumps(numbers(found), indent=2, allow_nan=False) + "\n"
