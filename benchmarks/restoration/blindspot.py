@@ -25,7 +25,7 @@ from xsim import ModelError
 from xsim.quality import contrast_to_noise
 
 FORMAT = "white"
-STEPS = 2400
+STEPS = 1200
 QUICK_STEPS = 60
 RECIPE = {"learning_rate": 3e-3, "crop": 64, "batch": 8}
 GRADIENT_PX = (16, 24)  # every pixel of such a piece is asked what it sees of itself

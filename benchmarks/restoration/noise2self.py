@@ -21,7 +21,7 @@ from denoise.evaluation import Case, psnr_db
 from restoration import Corpora, by_setting
 
 CORRELATED, WHITE = "panel", "white"
-STEPS, QUICK_STEPS = 2000, 60
+STEPS, QUICK_STEPS = 800, 60
 RECIPE = {"learning_rate": 4e-3, "crop": 64, "batch": 16}
 SPREADS_MM2 = (0.1, 0.3, 0.6, 1.0, 1.6)  # of the screen's light, on pixels of 0.2 mm
 

@@ -29,7 +29,7 @@ QUANTA = (100.0, 1000.0)
 FLATS = (0.1, 0.25, 0.5)  # of full scale
 FRAMES, FLAT_FRAMES, SIDE = 4, 8, 256
 FORMATS = ["wide", "corrected"]
-STEPS, QUICK_STEPS = 2400, 60
+STEPS, QUICK_STEPS = 1200, 60
 RECIPE = {"learning_rate": 4e-3, "crop": 64, "batch": 16}
 
 
