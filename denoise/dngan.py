@@ -99,7 +99,7 @@ def _content_unit(views: list[datagen.CorpusView], settings: Settings) -> dict[s
     if not (torch.isfinite(unit).all() and (unit > 0).all()):
         raise ModelError(f"{path} tells noisy images from clean ones by {unit.tolist()} (no features) make another")
     return {
-        "feature_file": path,
+        "feature_path": path,
         "feature_name": features.name,
         "feature_sha256": features.sha256,
         "content_unit": unit.tolist(),
@@ -168,7 +168,7 @@ def terms(
     valid : int
         Number of valid pixels.
     settings : mapping
-        feature_file, feature_sha256 and content_unit, for the content term; tv_power.
+        feature_path, feature_sha256 and content_unit, for the content term; tv_power.
     rival : module
         The discriminator, for the adversarial term.
     names : of the terms asked for
@@ -177,7 +177,7 @@ def terms(
     if "mse" in names:
         found["mse"] = functional.mse_loss(restored, target, reduction="sum") / valid.clamp(min=1)
     if "content" in names:
-        features = opened(settings["feature_file"], settings["feature_sha256"], str(restored.device))
+        features = opened(settings["feature_path"], settings["feature_sha256"], str(restored.device))
         distances = squared_distances(features.network, restored, target)
         found["content"] = (distances / distances.new_tensor(settings["content_unit"])).mean()
     if "adversarial" in names:

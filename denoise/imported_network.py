@@ -23,7 +23,6 @@ __all__ = ["ImportedNetwork", "measured_multiple", "measured_radius", "network_n
 SIDES_PX = (96, 224)  # images that reach is measured on
 SHIFT_SIDE_PX = 160
 MULTIPLES = (1, 2, 4, 8, 16, 32)
-DRAWS = 3
 # what libraries call the channels
 CHANNELS = {
     "inputs": ("inputs", "in_channels", "in_nc", "in_ch", "num_input_channels"),
@@ -164,23 +163,28 @@ def moves_along(network: nn.Module, inputs: int, shift: int) -> bool:
 def measured_radius(network: nn.Module, inputs: int, multiple: int) -> int | None:
     """How far pixels see each other: where the gradient of a cell of outputs is not zero.
 
-    A cell has ``multiple`` rows and columns, as pixels of the coarsest grid differ in how far they reach. Several draws
-    of the input, because a rectified gradient may be zero by chance.
+    A cell has ``multiple`` rows and columns, as pixels of the coarsest grid differ in how far they reach. A rectified
+    gradient may be zero by chance: so the reach is that of the network as it is and of one like it without negative
+    weights, in which, from a positive image, nothing is rectified and nothing cancels.
 
     Returns
     -------
     int or None
         None where a pixel sees beyond 95 px: only whole images can then be restored.
     """
+    alike = copy.deepcopy(network)
+    with torch.no_grad():
+        for weight in alike.parameters():
+            weight.abs_()
     for side in SIDES_PX:
         middle = side // 2 // multiple * multiple
         stop = middle + multiple
         reach = 0
-        for _ in range(DRAWS):
-            z = torch.randn(1, inputs, side, side, dtype=torch.float64, requires_grad=True)
-            network(z)[..., middle:stop, middle:stop].sum().backward()
-            for places in z.grad[0].abs().sum(0).nonzero().T:
-                reach = max(reach, middle - int(places.min()), int(places.max()) - (stop - 1))
+        for each in (network, alike):
+            z = torch.rand(1, inputs, side, side, dtype=torch.float64, requires_grad=True)
+            each(z)[..., middle:stop, middle:stop].sum().backward()
+            for place in z.grad[0].abs().sum(0).nonzero().tolist():
+                reach = max(reach, *(max(middle - each, each - (stop - 1)) for each in place))
         if reach < min(middle, side - stop):
             return reach
     return None

@@ -169,7 +169,12 @@ def sheet_thickness_mm(scene: xsim.Scene, contrast: float) -> float:
 
 def mean_signal(scene: xsim.Scene, thickness_mm: float | None) -> float:
     """Clean signal in the middle of the image [ADU], behind a sheet or none."""
-    small = scene.model_copy(update={"detector": scene.detector.model_copy(update={"rows": 16, "columns": 16})})
+    lines = scene.detector.kind == "line_scan"  # whose rows are the lines of its acquisition
+    size = {"columns": 16} if lines else {"rows": 16, "columns": 16}
+    parts = {"detector": scene.detector.model_copy(update=size)}
+    if lines:
+        parts["acquisition"] = scene.acquisition.model_copy(update={"lines": 16})
+    small = scene.model_copy(update=parts)
     bodies = [] if thickness_mm is None else [sheet(small, (7.5, 7.5), (64.0, 64.0), thickness_mm)]
     frame = xsim.simulate(xsim.place_bodies(bodies, small, 0))
     return float(frame.clean[4:12, 4:12].mean(dtype=np.float64)) - float(frame.metadata["offset_adu"])

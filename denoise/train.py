@@ -271,13 +271,7 @@ class Run:
     def write(self, target: Path) -> None:
         """Write the model, and its log beside it."""
         task = self.task
-        train_loss, val_loss = self.journal.last_losses()
-        outcome = {
-            "steps": self.step,
-            "seconds": round(self.seconds, 1),
-            "train_loss": train_loss,
-            "val_loss": val_loss,
-        }
+        outcome = {"steps": self.step, "seconds": round(self.seconds, 1), **self.journal.last_losses()}
         used = {"device": str(self.ranks.device), "processes": self.ranks.world_size, "precision": str(self.precision)}
         configuration = {
             "method": task.name,

@@ -77,54 +77,6 @@ class Undecided(Silent):
         return self.gain + torch.zeros(len(z), 1)
 
 
-# the networks
-
-
-def test_generator_is_the_published_one_as_far_as_it_is_told() -> None:
-    """Twelve layers, 64 features at first, in the middle and at last, one image out; 32 between are ours."""
-    layers = [each for each in Generator().modules() if isinstance(each, nn.Conv2d)]
-    assert [each.out_channels for each in layers] == [64, 32, 32, 32, 32, 64, 64, 32, 32, 32, 64, 1]
-    assert {each.kernel_size for each in layers} == {(3, 3)}
-    assert Generator(16)(torch.zeros(2, 1, 9, 7)).shape == (2, 1, 9, 7)
-    with pytest.raises(ModelError, match="must be even"):
-        Generator(15)
-
-
-def test_skips_carry_past_the_middle() -> None:
-    """With the middle cut out, an early layer still reaches the output; without skips it would not."""
-    torch.manual_seed(0)
-    network, z = Generator(8), torch.randn(1, 1, 24, 24)
-    with torch.no_grad():
-        network.inner[5].weight.zero_()
-    one = network(z)
-    with torch.no_grad():
-        network.inner[5].bias.copy_(network.inner[5].bias.abs() + 1.0)
-    assert network(z).std() > 0 and not torch.equal(network(z), one)
-    assert (one - one.mean()).abs().max() > 1e-4
-
-
-def test_discriminator_is_the_published_one() -> None:
-    """Four blocks of 64, 128, 256, 256 channels with normalisation, 1024 dense, one logit."""
-    rival = Discriminator(64)
-    convolutions = [each for each in rival.modules() if isinstance(each, nn.Conv2d)]
-    assert [each.out_channels for each in convolutions] == [64, 128, 256, 256]
-    assert [each.out_features for each in rival.modules() if isinstance(each, nn.Linear)] == [1024, 1]
-    assert sum(isinstance(each, nn.BatchNorm2d) for each in rival.modules()) == 4
-    assert rival(torch.randn(3, 1, 64, 64)).shape == (3, 1)
-    with pytest.raises(ModelError, match="multiple of 16"):
-        Discriminator(40)
-
-
-def test_discriminator_remembers_nothing_between_batches() -> None:
-    """So that pieces of a batch, differentiated side by side, give what they give one after the other."""
-    rival, crops = Discriminator(16, 4, 8), torch.randn(4, 1, 16, 16)
-    assert list(rival.buffers()) == []
-    before = rival(crops)
-    rival(torch.randn(8, 1, 16, 16) + 9.0)
-    assert torch.equal(rival(crops), before)
-    assert torch.equal(rival.train(False)(crops), before)
-
-
 # the loss
 
 
@@ -270,6 +222,38 @@ def test_a_model_restores_without_its_features(model: Made, feature_file: Path, 
 def test_training_is_repeated_bit_for_bit(model: Made, corpus: Path, feature_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "again.safetensors"
     denoise.train(corpus, "dngan", out, steps=8, feature_file=str(feature_file), **QUICK)
+    again = read_checkpoint(out)[0]
+    assert all(torch.equal(again[name], each) for name, each in model.weights.items())
+
+
+def test_a_run_that_was_stopped_goes_on(
+    model: Made, corpus: Path, feature_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the same bits, the feature file given as a relative name; and not at all with another feature file."""
+    monkeypatch.chdir(feature_file.parent)
+    out, settings = tmp_path / "m.safetensors", {"steps": 8, "feature_file": feature_file.name, **QUICK}
+    terms, asked = dngan.terms, []
+
+    def stopped(*arguments: Any) -> Any:
+        asked.append(arguments)
+        if len(asked) > 6:
+            raise KeyboardInterrupt
+        return terms(*arguments)
+
+    monkeypatch.setattr(dngan, "terms", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        denoise.train(corpus, "dngan", out, save_minutes=0.0, **settings)
+    monkeypatch.setattr(dngan, "terms", terms)
+    content = feature_file.read_bytes()
+    dngan.opened.cache_clear()
+    try:
+        other = FeatureSettings(widths=(4, 4, 4), steps=1, batch=4, crop=32, seed=1)
+        train_features(corpus, feature_file, other, overwrite=True, progress=False)
+        with pytest.raises(ModelError, match="its sha256 differs"):
+            denoise.train(corpus, "dngan", out, resume=True, **settings)
+    finally:
+        feature_file.write_bytes(content)
+    denoise.train(corpus, "dngan", out, resume=True, **settings)
     again = read_checkpoint(out)[0]
     assert all(torch.equal(again[name], each) for name, each in model.weights.items())
 

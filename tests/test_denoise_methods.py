@@ -22,13 +22,26 @@ from xsim import ModelError  # noqa: E402
 MOMENT = Moment(0, 0.0, torch.Generator())
 
 
-def test_methods_are_imported_when_asked_for() -> None:
-    code = (
-        "import sys, denoise, denoise.cli; assert 'torch' not in sys.modules; "
-        "import denoise.methods as m; assert 'noise_cnn' in m.METHODS and 'denoise.noise_cnn' not in sys.modules; "
-        "m.METHODS['noise_cnn']; assert 'denoise.noise_cnn' in sys.modules and 'denoise.noise2noise' not in sys.modules"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_methods_and_torch_are_imported_when_asked_for() -> None:
+    """And ``denoise.train``, the name of a module and of a function, is called whatever was imported first."""
+    code = """
+import sys, denoise, denoise.cli
+assert 'torch' not in sys.modules
+import denoise.methods as methods
+assert 'noise_cnn' in methods.METHODS and 'denoise.noise_cnn' not in sys.modules
+methods.METHODS['noise_cnn']
+assert 'denoise.noise_cnn' in sys.modules and 'denoise.noise2noise' not in sys.modules
+import denoise.train, xsim
+try:
+    denoise.train('none.zarr', 'none')
+except xsim.ModelError:
+    print('told')
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "told\n", done.stderr
+    from denoise import train
+
+    assert train is denoise.train and train.train.__doc__
 
 
 @pytest.mark.parametrize("name", list(METHODS))
@@ -40,18 +53,6 @@ def test_every_method_is_whole(name: str) -> None:
 def test_unknown_methods_are_told() -> None:
     with pytest.raises(ModelError, match=r"unknown method 'bm4d' \(known: .*noise_cnn"):
         method_named("bm4d")
-
-
-def test_train_is_called_whatever_was_imported_first() -> None:
-    """``denoise.train`` names a module as well as the function."""
-    from denoise.train import train as function
-
-    for code in ("import denoise, denoise.train", "import denoise; denoise.train", "from denoise import train"):
-        call = "try: denoise.train('none.zarr', 'none')\nexcept xsim.ModelError: print('told')"
-        check = f"{code}\nimport denoise, xsim\n{call}"
-        done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
-        assert done.stdout == "told\n", done.stderr
-    assert denoise.train.train is function
 
 
 def poisson_pair(level_adu: float, a: float, b: float) -> dict[str, torch.Tensor]:
@@ -104,7 +105,7 @@ def test_noise2noise_asks_only_what_is_valid_in_both() -> None:
 def test_noise2noise_trains_on_repeats(tmp_path: Path) -> None:
     """Without any clean image it comes closer to the clean ones than the noisy ones are."""
     datagen.generate(tiny_corpus(tmp_path, more='store = ["repeat"]'), tmp_path / "s.zarr", progress=False)
-    told = {"steps": 100, "batch": 8, "crop": 32, "learning_rate": 8e-3, "warm_up": 10}
+    told = {"steps": 80, "batch": 8, "crop": 32, "learning_rate": 8e-3, "warm_up": 10}
     model = denoise.load(
         denoise.train(tmp_path / "s.zarr", "noise2noise", tmp_path / "m.safetensors", progress=False, **told)
     )
@@ -114,4 +115,4 @@ def test_noise2noise_trains_on_repeats(tmp_path: Path) -> None:
         restored = model.restore(sample["noisy"], a, b, 0)
         errors.append([float(np.mean((each - sample["clean"]) ** 2)) for each in (sample["noisy"], restored)])
     noisy, left = np.mean(errors, axis=0)
-    assert left < 0.75 * noisy
+    assert left < 0.8 * noisy

@@ -78,7 +78,9 @@ def test_training_learns_and_logs(corpus: Path, tmp_path: Path) -> None:
     assert [int(row["step"]) for row in rows] == sorted({int(row["step"]) for row in rows})
     assert int(rows[-1]["step"]) == 60
     assert float(rows[-1]["val_loss"]) < 0.6 * float(next(row["val_loss"] for row in rows if row["val_loss"]))
-    assert denoise.load(out).configuration["training"]["steps"] == 60
+    told = denoise.load(out).configuration["training"]
+    assert told["steps"] == 60 and told["val_loss"] == float(rows[-1]["val_loss"])
+    assert told["train_loss"] == pytest.approx(np.mean([float(row["train_loss"]) for row in rows[-10:]]))
 
 
 def test_same_seed_same_weights_on_any_number_of_cores(corpus: Path, model: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from denoise.task import prepared, task_of  # noqa: E402
 from denoise.train import Run  # noqa: E402
 from xsim import ModelError  # noqa: E402
 
-SETTINGS = {"steps": 20, "batch": 8, "crop": 16, "learning_rate": 4e-3, "network.features": 8}
+SETTINGS = {"steps": 10, "batch": 8, "crop": 16, "learning_rate": 4e-3, "network.features": 8}
 
 
 class Both:

@@ -26,7 +26,7 @@ from denoise import methods  # noqa: E402
 from denoise.checkpoint import read_checkpoint  # noqa: E402
 from denoise.cli import main  # noqa: E402
 
-STEPS = 120
+STEPS = 80
 QUICK = {"steps": STEPS, "batch": 4, "crop": 16, "learning_rate": 4e-3, "network.features": 8}
 ALWAYS = {"save_minutes": 0.0}
 

@@ -81,3 +81,16 @@ def test_a_chart_needs_room():
     with pytest.raises(MeasurementError, match="too small for the bar chart"):
         bar_chart(64, 64)
     assert [group.count % 2 for group in bar_chart(128, 160).groups] == [1] * 8
+
+
+def test_a_line_scan_shows_the_same_objects():
+    """Its rows run against y and are as long as the belt's step: here square, so slant and MTF are those of a panel."""
+    belt = {"lines": 128, "line_rate_hz": 1000.0, "belt_speed_m_s": 0.2}  # 0.2 mm a line, magnified to 0.4 mm
+    acquisition, detector = {"quanta_per_pixel": 2000.0, **belt}, {"preset": "generic-line-400um", "columns": 128}
+    scene = xsim.scene_from_dict({**STATION, "acquisition": acquisition, "detector": detector})
+    edge = frames_of(scene, edge_bodies(scene, sheet_thickness_mm(scene, 0.5)), 1, 1)[0]
+    found = mtf([edge.clean], 0.4)
+    assert abs(found.angle_deg) == pytest.approx(4.0, abs=0.05)
+    f = np.linspace(0.1, 1.0, 6)
+    h = scene.detector.scintillator.light_spread_h_mm2
+    assert found.at(f) == pytest.approx(np.sinc(0.4 * f) / (1 + h * f**2), abs=0.02)
