@@ -27,7 +27,7 @@ from restoration import Corpora, by_setting
 from restoration.noise_cnn import Images, of_settings, settings
 
 FORMAT = "panel"
-STEPS, FEATURE_STEPS = 600, 400
+STEPS, FEATURE_STEPS = 600, 150
 QUICK_STEPS, QUICK_FEATURE_STEPS = 40, 10
 # a quarter of the paper's widths and twenty times its rate: minutes on two cores, not hours on a GPU
 RECIPE = {"network.features": 8, "rival_features": 8, "rival_hidden": 128, "learning_rate": 2e-3}
