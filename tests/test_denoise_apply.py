@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
@@ -161,13 +160,18 @@ def test_a_damaged_read_within_a_page_names_the_file(tmp_path: Path) -> None:
 def test_lines_through_a_pipe(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes in, bytes out, those of the file; and out before the last is in."""
     pixels = image(0, 560, 130)
-    code = "import sys; from denoise.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "apply", model, "-", "--stream", "--shape", "130", "--dtype", ">u2"]
+    command = ["apply", model, "-", "--stream", "--shape", "130", "--dtype", ">u2"]
     told = ["--a", A, "--b", B, "--state", "raw", "-o", "-", "--header-bytes", "5"]
-    content = b"HEAD." + pixels.astype(">u2").tobytes()
-    done = subprocess.run([str(each) for each in command + told], input=content, capture_output=True, check=True)
-    assert done.stdout[:5] == b"HEAD." and done.stderr == b""
-    found = np.frombuffer(done.stdout[5:], ">u2").reshape(pixels.shape)
+    given, made, said = (io.TextIOWrapper(io.BytesIO()) for _ in range(3))
+    given.buffer.write(b"HEAD." + pixels.astype(">u2").tobytes())
+    given.buffer.seek(0)
+    for name, stream in (("stdin", given), ("stdout", made), ("stderr", said)):
+        monkeypatch.setattr(sys, name, stream)
+    assert main([str(each) for each in command + told]) == 0
+    monkeypatch.undo()
+    written, errors = (each.detach().getvalue() for each in (made, said))
+    assert written[:5] == b"HEAD." and errors == b""
+    found = np.frombuffer(written[5:], ">u2").reshape(pixels.shape)
     np.testing.assert_array_equal(found, expected(model, pixels))
 
 
