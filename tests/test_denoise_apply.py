@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 import tracemalloc
 from pathlib import Path
@@ -35,6 +36,8 @@ def test_bad_files_are_one_line_and_leave_nothing(
     tifffile.imwrite(folder / "nan.tif", nan)
     tifffile.imwrite(folder / "colour.tif", np.zeros((8, 8, 3), np.uint16), photometric="rgb")
     tifffile.imwrite(folder / "double.tif", good.astype(np.float64))
+    named = json.dumps({"a_pixel_adu": str(folder / "three.npy"), "b_adu2": 1.0, "state": "raw"})
+    tifffile.imwrite(folder / "names.tif", good, description=named, metadata=None)
     whole = (folder / "good.tif").read_bytes()
     (folder / "cut.tif").write_bytes(whole[:-2000])
     tifffile.imwrite(folder / "zlib.tif", good, compression="zlib")
@@ -72,6 +75,7 @@ def test_bad_files_are_one_line_and_leave_nothing(
         (("good.tif", "--a", -1, "--b", B, "--state", "raw"), "a must be above 0"),
         (("good.tif", "--state", "raw"), "give --a and --b"),
         (("good.tif", "--a", A, "--b", B), "give --state"),
+        (("names.tif",), "tells no numbers"),
         (("good.tif", "--a", A, "--b", B, "--state", "flat_field_corrected"), "is not what"),
         (("good.tif", "--stream", *told), "give - --stream -o -"),
     ]
