@@ -195,5 +195,7 @@ def test_lines_come_out_before_the_last_is_in(model: Path) -> None:
     assert written[len(written) // 2] > 0.3 * out.tell() and out.getvalue() == expected(model, pixels).tobytes()
     with pytest.raises(ModelError, match="ended within a line"):
         pipe(restorer, Told.of(A, B, state="raw"), LineFormat(130), io.BytesIO(b"abc"), io.BytesIO(), 64)
+    with pytest.raises(ModelError, match="within the header"):
+        pipe(restorer, Told.of(A, B, state="raw"), LineFormat(130, header_bytes=4), io.BytesIO(b"abc"), out, 64)
     with pytest.raises(ModelError, match="give both"):
         pipe(restorer, Told.of(A, B), LineFormat(130), io.BytesIO(b""), io.BytesIO(), 64)

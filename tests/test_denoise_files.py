@@ -48,6 +48,14 @@ def test_any_tiff_keeps_its_16_bits(model: Path, tmp_path: Path, kind: str, page
     assert xsim.read_tiff(out)[1]["restored_by"]["sha256"] == denoise.load(model).sha256
 
 
+@pytest.mark.parametrize("shown", ["minisblack", "miniswhite"])
+def test_what_is_shown_white_stays_so(model: Path, tmp_path: Path, shown: str) -> None:
+    tifffile.imwrite(tmp_path / "in.tif", image(), photometric=shown)
+    with tifffile.TiffFile(denoise.apply(model, tmp_path / "in.tif", tmp_path / "out.tif", **TOLD)) as tiff:
+        assert tiff.pages.first.photometric.name.lower() == shown
+        np.testing.assert_array_equal(tiff.asarray(), expected(model, image()))
+
+
 @pytest.mark.parametrize("order", ["little", "big"])
 @pytest.mark.parametrize("pages", [0, 2])
 def test_raw_keeps_header_and_byte_order(model: Path, tmp_path: Path, order: str, pages: int) -> None:
