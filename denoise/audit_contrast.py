@@ -127,8 +127,9 @@ def contrast_recovered(
     Raises
     ------
     XsimError
-        The frames are not of that station.
+        The frames are not of that station, or the region is not within them.
     """
+    check_region(region, *noisy.shape[1:])
     fine, mean = finely(station), noisy.mean(axis=0, dtype=np.float64)
     wanted = [size for size in sorted(sizes_mm, reverse=True) for _ in range(places)]
     tallies: dict[float, Tally] = {size: Tally() for size in sorted(sizes_mm)}
@@ -149,6 +150,15 @@ def contrast_recovered(
             take(tallies[sphere.diameter_mm], sphere, shadow, np.stack(changes), noisy, mean, found.black_adu)
         turn += 1
     return [tally.result(size) for size, tally in tallies.items() if len(tally.recovered) > 1]
+
+
+def check_region(region: tuple[slice, slice] | None, rows: int, columns: int) -> None:
+    """Refuse rows and columns that an image has not."""
+    for part, count in zip(region or (), (rows, columns), strict=False):
+        if not 0 <= part.start < part.stop <= count:
+            raise xsim.MeasurementError(
+                f"{part.start}:{part.stop} of a region is not within the image ({rows} rows, {columns} columns) mend it"
+            )
 
 
 def finely(station: xsim.Scene) -> xsim.Scene:

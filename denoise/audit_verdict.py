@@ -160,6 +160,8 @@ def contrast(audit: Audit, limits: Limits) -> Line:
     question, off = "contrast is kept", 0.01 * limits.contrast_percent
     if audit.contrast is None:
         return Line(question, "undecided", "not measured", "the station is not known: --scene, or --detector and more")
+    if not audit.contrast:
+        return Line(question, "undecided", "not measured", "no sphere fits into the image or the region: smaller ones")
     looked = [each for each in audit.contrast if counts(each, limits)]
     if not looked:
         why = f"no sphere stands out of the noise (SNR {ROSE:g}): insert larger or denser ones"

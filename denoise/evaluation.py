@@ -16,6 +16,7 @@ import numpy as np
 import datagen
 from denoise.baselines import tuned_gaussian, tuned_median
 from denoise.cases import Case, by_dose, by_setting, case_of_radiograph, corpus_cases
+from denoise.conditions import outside, sample_conditions
 from denoise.contaminants import FALSE_ALARMS, Hunted, found_share, hunted_cases
 from denoise.fidelity import bias, bias_uncertainty, gain_db, psnr_db, ssim
 from denoise.restorations import FILTERS, Restoration, Restored, classical, measured, restored_images
@@ -119,16 +120,16 @@ def judge(
     shown = shown_places(settings, hunted)
     tick("test objects")
     objects, reason = station_or_reason(corpus, cases, middle)
-    restorations, transfer, outside = {}, {}, {}
+    restorations, transfer, strange = {}, {}, {}
     for restored in restored_all(restorers, cases, settings, middle, filters, tick):
         restorations[restored.name] = measured(restored, cases, hunted, shown)
         if objects:
             transfer[restored.name] = quietly(transfer_of, objects, of_exposure(restored))[0]
         if restored.kind == "model":
-            outside[restored.name] = restored.outside
+            strange[restored.name] = restored.outside
     models = {name: told_of(restorer) for name, restorer in restorers.items()}
     return Evaluation(
-        corpus.name, split, cases, settings, restorations, hunted, transfer, objects, reason, left_out, models, outside
+        corpus.name, split, cases, settings, restorations, hunted, transfer, objects, reason, left_out, models, strange
     )
 
 
@@ -195,8 +196,10 @@ def restored_all(
     for name, restorer in restorers.items():
         tick(name)
         found = [quietly(restored_images, restorer, [case]) for case in cases]
-        warned = sum(said for _, said in found)
-        yield Restored(name, "model", [images[0] for images, _ in found], restorer, outside=warned)
+        trained = restorer.configuration["conditions"]
+        beyond = [said or bool(outside(sample_conditions(case.params), trained))
+                  for case, (_, said) in zip(cases, found, strict=True)]  # fmt: skip
+        yield Restored(name, "model", [images[0] for images, _ in found], restorer, outside=sum(beyond))
     tick("clean")
     yield Restored("clean", "clean", [case.clean for case in cases], lambda image, a, b: image)
 

@@ -65,24 +65,28 @@ class Told:
     noise : Noise, optional
     state : str, optional
         raw, offset_corrected or flat_field_corrected.
-    is_of_raw : bool
-        Whether the noise is that of raw frames alone, as ``xsim characterize`` finds it.
+    noise_state : str, optional
+        State of the frames that the noise is of: raw as ``xsim characterize`` finds it, else what ``denoise noise``
+        has written.
     """
 
     noise: Noise | None = None
     state: str | None = None
-    is_of_raw: bool = False
+    noise_state: str | None = None
 
     def check_state(self, state: str | None) -> None:
-        """Refuse the noise of raw frames for others.
+        """Refuse the noise of frames in another state.
 
         Raises
         ------
         ModelError
-            The frames are corrected.
+            The frames are in another.
         """
-        if self.is_of_raw and state not in (None, "raw"):
-            raise ModelError(f"the noise told is that of raw frames (these are {state}) take it there by denoise noise")
+        own = self.noise_state
+        if own is not None and state not in (None, own):
+            raise ModelError(
+                f"the noise told is that of {own} frames (these are {state}) take it there by denoise noise"
+            )
 
     @classmethod
     def of(cls, a: Any = None, b: Any = None, file: str | Path | None = None, state: str | None = None) -> Told:
@@ -96,7 +100,7 @@ class Told:
         if file is not None:
             if a is not None or b is not None:
                 raise ModelError("noise is told twice (by a file, and by a or b) keep one")
-            told = cls(read_noise(Path(file)), state, Path(file).suffix.lower() == ".toml")
+            told = cls(read_noise(Path(file)), state, state_of_noise(Path(file)))
             told.check_state(state)
             return told
         if (a is None) != (b is None):
@@ -120,6 +124,8 @@ def facts_of(frames: Frames, page: int, told: Told) -> tuple[Noise, str]:
                 f"{frames.path} does not tell its noise, Var x = a x + b (no {', '.join(NAMES)}) give --a and --b, or "
                 "--noise with a file of xsim characterize"
             )
+        if any(isinstance(says[name], str) for name in NAMES):  # no file that a stranger's file names is opened
+            raise ModelError(f"{frames.path} tells no numbers for {' and '.join(NAMES)} give --a and --b, or --noise")
         noise = Noise(*(array_of(says[name]) for name in NAMES))
     noise.check(frames.path, *frames.shape[1:])
     state = told.state or says.get("state")
@@ -153,6 +159,14 @@ def read_noise(path: Path) -> Noise:
     if loaded.ndim not in (1, 2, 3) or len(loaded) != 2:
         raise ModelError(f"{path} has shape {loaded.shape} (a, then b: [2, column] or [2, row, column]) stack them")
     return Noise(*(array_of(each) for each in loaded))
+
+
+def state_of_noise(path: Path) -> str | None:
+    """State of the frames that a file's noise is of, where it tells."""
+    if path.suffix.lower() == ".toml":
+        return "raw"
+    loaded = loaded_from(path) if path.suffix.lower() == ".npz" else {}
+    return str(loaded["state"]) if isinstance(loaded, dict) and "state" in loaded else None
 
 
 def loaded_from(path: Path) -> np.ndarray | dict[str, np.ndarray]:

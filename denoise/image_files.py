@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +74,31 @@ def apply(
     out = Path(target)
     files = files_of(source, layout)
     told = Told.of(a_pixel_adu, b_adu2, noise, state)
-    targets = targets_of(files, out, source)
-    for each in targets:
-        check_target(each, overwrite)
-    restorer = load(model, device)
-    for file, each in zip(files, targets, strict=True):
-        with open_frames(file, layout) as frames:
-            check_frames(frames, each, restorer, told)
-    for file, each in zip(files, targets, strict=True):
-        with open_frames(file, layout) as frames:
-            restore_file(restorer, frames, each, told, float32)
+    with no_folder_left(out):
+        targets = targets_of(files, out, source)
+        for each in targets:
+            check_target(each, overwrite)
+        restorer = load(model, device)
+        image = restorer.method.source
+        for file, each in zip(files, targets, strict=True):
+            with open_frames(file, layout, image) as frames:
+                check_frames(frames, each, restorer, told)
+        for file, each in zip(files, targets, strict=True):
+            with open_frames(file, layout, image) as frames:
+                restore_file(restorer, frames, each, told, float32)
     return out
+
+
+@contextmanager
+def no_folder_left(out: Path) -> Iterator[None]:
+    """Without a new folder for results of which none came to be."""
+    is_new = not out.exists()
+    try:
+        yield
+    except BaseException:
+        if is_new and out.is_dir() and not any(out.iterdir()):
+            out.rmdir()
+        raise
 
 
 def files_of(source: Any, layout: RawLayout | None) -> list[Path]:
@@ -160,7 +175,7 @@ def restore_file(restorer: Restorer, frames: Frames, target: Path, told: Told, f
     dtype = np.dtype(np.float32) if float32 else frames.dtype
     noise, state = facts_of(frames, 0, told)
     metadata = restored_metadata(frames, restorer, noise, state)
-    restorer.warn_outside(sample_conditions(frames.metadata))
+    warn_of_conditions(restorer, frames)
     levels: list[float] = []
 
     def save(temporary: Path) -> None:
@@ -177,6 +192,16 @@ def restore_file(restorer: Restorer, frames: Frames, target: Path, told: Told, f
         xsim.write_whole(target, save)
     for level in {min(levels), max(levels)}:
         restorer.warn_outside({"level": level})
+
+
+def warn_of_conditions(restorer: Restorer, frames: Frames) -> None:
+    """Warn of what files tell that is outside the range of training: of a corpus the least and the greatest."""
+    pages = range(frames.shape[0] if frames.kind == "corpus" else 1)
+    told = [sample_conditions({**frames.metadata, **frames.page_facts(page)}) for page in pages]
+    for name in told[0]:
+        values = [each[name] for each in told if name in each]
+        for value in sorted({min(values), max(values)}):
+            restorer.warn_outside({name: value})
 
 
 def restored_blocks(

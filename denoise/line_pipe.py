@@ -60,7 +60,10 @@ def pipe(
     a, b = told.noise.a, told.noise.b
     stream = Stream(restorer, layout.columns, a, b, block_lines, told.state)
     line_bytes = layout.columns * layout.stored.itemsize
-    target.write(source.read(layout.header_bytes))
+    header = source.read(layout.header_bytes)
+    if len(header) < layout.header_bytes:
+        raise ModelError(f"stdin ended within the header ({len(header)} bytes of it) check --header-bytes")
+    target.write(header)
     rest, warned = b"", False
     while part := source.read1(stream.grid.lines * line_bytes):  # type: ignore[attr-defined]
         rest += part

@@ -108,8 +108,10 @@ def camera_noise(
     return noise_of_corrected(*law, factors=smooth(flat_factors(flat, black, per_column)), **rest)
 
 
-def write_law(path: str | os.PathLike[str], law: NoiseLaw) -> None:
+def write_law(path: str | os.PathLike[str], law: NoiseLaw, state: str | None = None) -> None:
     """Write a law as .npz with the arrays a_pixel_adu and b_adu2, which ``--noise`` of the commands reads.
+
+    With the state of the frames that it is of, it is refused for others.
 
     Raises
     ------
@@ -117,6 +119,8 @@ def write_law(path: str | os.PathLike[str], law: NoiseLaw) -> None:
         It cannot be written.
     """
     arrays = {name: np.asarray(each, np.float64) for name, each in law._asdict().items()}
+    if state is not None:
+        arrays["state"] = np.array(state)
     write_whole(Path(path), lambda target: np.savez(target, **arrays))
 
 

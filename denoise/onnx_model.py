@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,11 +130,20 @@ def traced(restorer: Restorer) -> torch.onnx.ONNXProgram:
                 output_names=["restored"], dynamic_shapes=dict.fromkeys(INPUTS, any_size),
             )  # fmt: skip
     except Exception as error:  # of torch's tracer and its many parts
-        reason = " ".join(str(error).split())[:120]
         name = restorer.method_name
-        raise ModelError(f"{restorer.name} cannot be exported ({name}: {reason}) use denoise apply") from error
+        raise ModelError(
+            f"{restorer.name} cannot be exported ({name}: {reason_of(error)}) use denoise apply"
+        ) from error
     assert program is not None
     return program
+
+
+def reason_of(error: BaseException) -> str:
+    """What lies under the tracer's own words, which are of its steps and coloured."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    return next((" ".join(line.split())[:120] for line in plain.splitlines() if line.strip()), type(error).__name__)
 
 
 def difference(restorer: Restorer, session: object) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import subprocess
+import json
 import sys
 import tracemalloc
 from pathlib import Path
@@ -36,6 +36,8 @@ def test_bad_files_are_one_line_and_leave_nothing(
     tifffile.imwrite(folder / "nan.tif", nan)
     tifffile.imwrite(folder / "colour.tif", np.zeros((8, 8, 3), np.uint16), photometric="rgb")
     tifffile.imwrite(folder / "double.tif", good.astype(np.float64))
+    named = json.dumps({"a_pixel_adu": str(folder / "three.npy"), "b_adu2": 1.0, "state": "raw"})
+    tifffile.imwrite(folder / "names.tif", good, description=named, metadata=None)
     whole = (folder / "good.tif").read_bytes()
     (folder / "cut.tif").write_bytes(whole[:-2000])
     tifffile.imwrite(folder / "zlib.tif", good, compression="zlib")
@@ -73,6 +75,7 @@ def test_bad_files_are_one_line_and_leave_nothing(
         (("good.tif", "--a", -1, "--b", B, "--state", "raw"), "a must be above 0"),
         (("good.tif", "--state", "raw"), "give --a and --b"),
         (("good.tif", "--a", A, "--b", B), "give --state"),
+        (("names.tif",), "tells no numbers"),
         (("good.tif", "--a", A, "--b", B, "--state", "flat_field_corrected"), "is not what"),
         (("good.tif", "--stream", *told), "give - --stream -o -"),
     ]
@@ -161,13 +164,18 @@ def test_a_damaged_read_within_a_page_names_the_file(tmp_path: Path) -> None:
 def test_lines_through_a_pipe(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes in, bytes out, those of the file; and out before the last is in."""
     pixels = image(0, 560, 130)
-    code = "import sys; from denoise.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "apply", model, "-", "--stream", "--shape", "130", "--dtype", ">u2"]
+    command = ["apply", model, "-", "--stream", "--shape", "130", "--dtype", ">u2"]
     told = ["--a", A, "--b", B, "--state", "raw", "-o", "-", "--header-bytes", "5"]
-    content = b"HEAD." + pixels.astype(">u2").tobytes()
-    done = subprocess.run([str(each) for each in command + told], input=content, capture_output=True, check=True)
-    assert done.stdout[:5] == b"HEAD." and done.stderr == b""
-    found = np.frombuffer(done.stdout[5:], ">u2").reshape(pixels.shape)
+    given, made, said = (io.TextIOWrapper(io.BytesIO()) for _ in range(3))
+    given.buffer.write(b"HEAD." + pixels.astype(">u2").tobytes())
+    given.buffer.seek(0)
+    for name, stream in (("stdin", given), ("stdout", made), ("stderr", said)):
+        monkeypatch.setattr(sys, name, stream)
+    assert main([str(each) for each in command + told]) == 0
+    monkeypatch.undo()
+    written, errors = (each.detach().getvalue() for each in (made, said))
+    assert written[:5] == b"HEAD." and errors == b""
+    found = np.frombuffer(written[5:], ">u2").reshape(pixels.shape)
     np.testing.assert_array_equal(found, expected(model, pixels))
 
 
@@ -187,5 +195,7 @@ def test_lines_come_out_before_the_last_is_in(model: Path) -> None:
     assert written[len(written) // 2] > 0.3 * out.tell() and out.getvalue() == expected(model, pixels).tobytes()
     with pytest.raises(ModelError, match="ended within a line"):
         pipe(restorer, Told.of(A, B, state="raw"), LineFormat(130), io.BytesIO(b"abc"), io.BytesIO(), 64)
+    with pytest.raises(ModelError, match="within the header"):
+        pipe(restorer, Told.of(A, B, state="raw"), LineFormat(130, header_bytes=4), io.BytesIO(b"abc"), out, 64)
     with pytest.raises(ModelError, match="give both"):
         pipe(restorer, Told.of(A, B), LineFormat(130), io.BytesIO(b""), io.BytesIO(), 64)

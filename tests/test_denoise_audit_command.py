@@ -136,6 +136,8 @@ def test_bad_input_is_refused_in_one_line(
     assert "no such file" in refused(capsys, repeats, "--model", tmp_path / "none.safetensors").lower()
     assert "above 0" in refused(capsys, repeats, "--model", model, "--sizes-mm", "-1")
     assert "--region" in refused(capsys, repeats, "--model", model, "--region", "all")
+    for region in ("5:2,0:9", "0:9999,0:9", "-3:9,0:9"):
+        assert "is not within the image" in refused(capsys, repeats, "--model", model, f"--region={region}")
     assert "keep one" in refused(capsys, repeats, "--model", model, "--noise", "camera.toml", "--a", "1")
     assert "without --noise" in refused(capsys, repeats, "--model", model, "--raw-flat", pictures)
     assert not list(tmp_path.glob("*.html")) and not list(tmp_path.glob("*.json"))

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from denoise.blindspot_network import BlindSpot, neighbour_mean  # noqa: E402
 
-SIZES = [(8, 16), (16, 8), (12, 12), (9, 14), (7, 5), (1, 9), (1, 1)]
+SIZES = [(12, 16), (16, 8), (9, 14), (7, 5), (1, 9), (1, 1)]
 
 
 def made(level_free: bool = True, levels: int = 2) -> BlindSpot:
@@ -41,7 +41,7 @@ def test_no_pixel_sees_itself(size: tuple[int, int], level_free: bool) -> None:
         assert (others[0] > 0).all() and (others[1] > 0).all()
 
 
-@pytest.mark.parametrize("size", [(12, 16), (11, 14)])
+@pytest.mark.parametrize("size", [(12, 16), (9, 14)])
 def test_every_neighbour_is_seen(size: tuple[int, int]) -> None:
     """All eight, by mean and deviation alike: the four looks leave no direction out."""
     slopes = derivatives(made(), torch.randn(1, 1, *size, dtype=torch.float64))

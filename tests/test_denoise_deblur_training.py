@@ -52,7 +52,7 @@ size_mm = [{ uniform = [0.5, 2] }, 8, 2]
 material = { choice = ["Al", "PVC"] }
 rotation_deg = [0, 0, { uniform = [0, 180] }]
 """
-QUICK = {"steps": 12, "batch": 4, "crop": 32, "learning_rate": 4e-3}
+QUICK = {"steps": 6, "batch": 4, "crop": 32, "learning_rate": 4e-3}
 METHODS = ("cold_deblur", "regression_deblur", "diffusion_deblur")
 
 

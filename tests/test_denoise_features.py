@@ -34,7 +34,7 @@ position_mm = [-2, -1, 0]
 material = "PVC"
 """
 MORE = "split = { train = 0.7, val = 0.3, test = 0.0 }"
-QUICK = FeatureSettings(widths=(8, 16, 16), steps=150, batch=8, crop=32, learning_rate=3e-3)
+QUICK = FeatureSettings(widths=(8, 16, 16), steps=100, batch=8, crop=32, learning_rate=3e-3)
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +99,11 @@ def test_features_learn_the_labels_and_say_what_they_are(corpus: Path, trained: 
     assert shapes == [(2, 8, 32, 32), (2, 16, 16, 16), (2, 16, 8, 8)]
 
 
-def test_same_seed_same_file_another_seed_another(
-    corpus: Path, trained: tuple[Path, dict[str, Any]], tmp_path: Path
-) -> None:
-    train_features(corpus, tmp_path / "again.safetensors", QUICK, progress=False)
-    assert (tmp_path / "again.safetensors").read_bytes() == trained[0].read_bytes()
+def test_same_seed_same_file_another_seed_another(corpus: Path, tmp_path: Path) -> None:
+    few = FeatureSettings(**{**vars(QUICK), "steps": 5})
+    for name in ("once", "again"):
+        train_features(corpus, tmp_path / f"{name}.safetensors", few, progress=False)
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "once.safetensors").read_bytes()
     other = FeatureSettings(**{**vars(QUICK), "seed": 1, "steps": 1, "kernel": 5})
     assert train_features(corpus, tmp_path / "other.safetensors", other, progress=False)["name"].endswith("-1")
     assert load_features(tmp_path / "other.safetensors").network.stages[0][0].kernel_size == (5, 5)

@@ -18,9 +18,9 @@ pytest.importorskip("matplotlib")
 
 import denoise
 from denoise import station
-from denoise.cases import corpus_cases
+from denoise.cases import by_setting, corpus_cases
 from denoise.cli import main
-from denoise.evaluation import judge
+from denoise.evaluation import judge, restored_all
 from denoise.evaluation_page import write_evaluation_page
 from denoise.evaluation_table import numbers, table
 
@@ -94,6 +94,15 @@ def evaluation(store, model):
     better = replace(restorer, name="better.safetensors")
     corpus = datagen.open_corpus(store)
     return judge({"little": restorer, "again": better}, corpus, "test", ("Gaussian",))
+
+
+def test_images_outside_the_training_are_told_by_what_the_corpus_says_of_them(evaluation, model):
+    restorer, cases = denoise.load(model), evaluation.cases[:2]
+    for limits, count in (([0.0, 1e9], 0), ([1e8, 1e9], 2)):
+        told = {**restorer.configuration, "conditions": {"read_noise_quanta": limits}}
+        other = replace(restorer, configuration=told)
+        found = list(restored_all({"m": other}, cases, by_setting(cases), 0, (), lambda name: None))
+        assert [each.outside for each in found if each.name == "m"] == [count]
 
 
 def test_models_stand_beside_noisy_filters_and_clean(evaluation):

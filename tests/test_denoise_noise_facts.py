@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from denoise.cli import main
+from denoise.frame_noise import Told
 from denoise.noise_facts import (
     NoiseLaw,
     camera_noise,
@@ -19,7 +20,7 @@ from denoise.noise_facts import (
     read_law,
     smoothed,
 )
-from xsim import MeasurementError, Scene, expose, scene_from_dict
+from xsim import MeasurementError, ModelError, Scene, expose, scene_from_dict
 from xsim.characterize import characterize, write_characteristics
 
 COLUMNS = 128
@@ -156,6 +157,9 @@ def test_the_command_writes_what_others_read(
     law = camera_noise(camera, "flat_field_corrected", dark=dark, flat=flat, per_column=True)
     for found, wanted in zip(read_law(out), law, strict=True):
         np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(ModelError, match="that of flat_field_corrected frames"):
+        Told.of(file=out, state="raw")
+    assert Told.of(file=out, state="flat_field_corrected").noise is not None
     assert main(told) == 2 and "--force" in capsys.readouterr().err
     assert main([*told[:-5], "-o", str(tmp_path / "noise.toml")]) == 2 and ".npz" in capsys.readouterr().err
     (tmp_path / "broken.npz").write_text("no arrays")

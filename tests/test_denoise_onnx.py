@@ -88,6 +88,21 @@ def test_what_has_no_graph_is_one_line_and_nothing_is_written(
         assert list(tmp_path.iterdir()) == []
 
 
+def test_the_reason_is_the_tracers_own_without_its_colours(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*arguments, **options):
+        try:
+            raise ValueError("\x1b[31mdata-dependent size\x1b[0m\nmany more lines")
+        except ValueError as cause:
+            raise RuntimeError("\x1b[96mThis is step 1/3\x1b[0m of exporting. Next steps: ...") from cause
+
+    monkeypatch.setattr(torch.onnx, "export", refuses)
+    with pytest.raises(ModelError) as told:
+        denoise.export(model, tmp_path / "m.onnx")
+    assert str(told.value) == "m.safetensors cannot be exported (noise_cnn: data-dependent size) use denoise apply"
+
+
 def test_a_graph_that_differs_is_not_written(
     model: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

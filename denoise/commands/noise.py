@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import xsim
+from denoise.frame_noise import Told
 from denoise.noise_facts import NoiseLaw, camera_noise, read_law, write_law
 from xsim import ModelError, OutputError
 
@@ -46,7 +47,7 @@ def _noise(options: argparse.Namespace) -> None:
         options.camera, options.state, dark=dark, flat=flat, per_column=options.per_column,
         pedestal_adu=options.pedestal_adu, frames=options.frames,
     )  # fmt: skip
-    write_law(options.output, law)
+    write_law(options.output, law, options.state)
     a, b = (np.asarray(each) for each in law)
     print(f"a {a.min():.4g} to {a.max():.4g} ADU, b {b.min():.4g} to {b.max():.4g} ADU^2, shape {a.shape}")
     print(f"{options.output} written")
@@ -100,7 +101,9 @@ def noise_from_options(
     if options.noise and any(given):
         raise ModelError("both --noise and --a or --b given (frames have one noise) keep one")
     if options.noise and options.noise.suffix == ".npz":
-        return fitting(read_law(options.noise), shape, options.noise)
+        law = read_law(options.noise)
+        Told.of(file=options.noise, state=state)  # refuses that of another state
+        return fitting(law, shape, options.noise)
     if options.noise:
         flat, dark = _raw_frames(options)
         told = [np.shape(each)[-2:] for each in (flat, dark) if each is not None]

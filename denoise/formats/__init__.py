@@ -52,7 +52,7 @@ def kind_of(path: Path) -> str | None:
     return "dicom" if start[DICOM_AT:] == DICOM else None
 
 
-def open_frames(path: Path, layout: RawLayout | None = None) -> AbstractContextManager[Frames]:
+def open_frames(path: Path, layout: RawLayout | None = None, image: str = "noisy") -> AbstractContextManager[Frames]:
     """Frames of a file.
 
     Parameters
@@ -60,6 +60,8 @@ def open_frames(path: Path, layout: RawLayout | None = None) -> AbstractContextM
     path : Path
     layout : RawLayout, optional
         Of a RAW file; without it the file is none.
+    image : str
+        Which of a corpus's images; other files hold one kind.
 
     Raises
     ------
@@ -72,7 +74,8 @@ def open_frames(path: Path, layout: RawLayout | None = None) -> AbstractContextM
             raise ModelError(f"{path} not read (no such file) check the path")
         raise ModelError(f"{path} not read (no TIFF, DICOM or zarr array) give --shape and --dtype if it is RAW")
     module = import_module(f"denoise.formats.{HOMES[kind]}")
-    opened: AbstractContextManager[Frames] = module.read(path, layout) if kind == "raw" else module.read(path)
+    more = {"raw": (layout,), "corpus": (image,)}.get(kind, ())
+    opened: AbstractContextManager[Frames] = module.read(path, *more)
     return opened
 
 

@@ -1,4 +1,7 @@
-"""Noisy images of a corpus, or of one of its formats (corpus.zarr/NAME), each with its own noise and state."""
+"""Noisy images of a corpus, or of one of its formats (corpus.zarr/NAME), each with its own noise and state.
+
+A model that restores another camera's frames gets those, with their noise: of `noisy_pair` that is `a_pixel_adu_pair`.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,19 @@ __all__ = ["read"]
 
 
 @contextmanager
-def read(path: Path) -> Iterator[Frames]:
+def read(path: Path, image: str = "noisy") -> Iterator[Frames]:
     """Samples of a format, in the order of the corpus.
+
+    Parameters
+    ----------
+    path : Path
+    image : str
+        Stored image that is asked for: noisy, noisy_pair ...
 
     Raises
     ------
     ModelError
-        Several formats, and none named; or no samples.
+        Several formats, and none named; or no samples, or none of that image.
     """
     store, name = (path, None) if (path / "commits").is_dir() else (path.parent, path.name)
     corpus = datagen.open_corpus(store)
@@ -33,18 +42,22 @@ def read(path: Path) -> Iterator[Frames]:
     view = corpus.subset(name or corpus.formats[0])
     if len(view) == 0:
         raise ModelError(f"{path} has no samples (none is finished) run datagen generate")
-    table = view.table()
+    if image not in view.images:
+        held = ", ".join(name for name in view.images if name.startswith("noisy"))
+        raise ModelError(f"{path} has no {image} images (which this model restores; it has {held}) choose another")
+    table, own = view.table(), image.removeprefix("noisy")
 
     kept: dict[int, np.ndarray] = {}
 
     def rows_of(page: int, start: int, stop: int) -> np.ndarray:
         if page not in kept:
             kept.clear()
-            kept[page] = np.asarray(view.sample(page, ("noisy",))["noisy"], np.uint16)
+            kept[page] = np.asarray(view.sample(page, (image,))[image], np.uint16)
         return kept[page][start:stop]
 
     def facts(page: int) -> dict[str, float | str]:
-        return {key: values[page].item() for key, values in table.items() if values[page].dtype.kind in "fiuU"}
+        told = {key: values[page].item() for key, values in table.items() if values[page].dtype.kind in "fiuU"}
+        return told | {key.removesuffix(own): value for key, value in told.items() if own and key.endswith(own)}
 
     state = corpus.description["corpus"].get("acquisition", {}).get("state", "raw")  # of stores that have no column
     metadata = {"corpus": corpus.name, "sha256": corpus.sha256, "format": view.format, "state": state,

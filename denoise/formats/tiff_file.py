@@ -16,6 +16,7 @@ from xsim import ModelError
 
 __all__ = ["read", "write"]
 
+PHOTOMETRIC = "PhotometricInterpretation"  # of which white may be 0
 RESOLUTION = ("XResolution", "YResolution", "ResolutionUnit")
 CLASSIC_BYTES = (1 << 32) - (1 << 25)  # above it a TIFF needs offsets of 64 bits
 
@@ -46,7 +47,7 @@ def frames_of(path: Path, tiff: tifffile.TiffFile) -> Frames:
         raise ModelError(f"{path} holds images of several sizes or kinds (pages alike needed) give one or a stack")
     rows, columns = series[0].shape[-2:]
     pages = int(np.prod(series[0].shape[:-2]))
-    origin = {name: first.tags[name].value for name in RESOLUTION if name in first.tags}
+    origin = {name: first.tags[name].value for name in (PHOTOMETRIC, *RESOLUTION) if name in first.tags}
     return Frames(
         path, "tiff", (pages, rows, columns), native, reader(path, tiff, native), description(first),
         stacked=pages > 1, origin=origin,
@@ -102,11 +103,13 @@ def write(target: Path, frames: Frames, dtype: np.dtype, metadata: dict[str, Any
     text = json.dumps({"shape": list(shape), **metadata}, ensure_ascii=True, allow_nan=False)
     size = int(np.prod(shape)) * dtype.itemsize
     units: dict[str, Any] = {}
-    if frames.kind == "tiff" and set(frames.origin) == set(RESOLUTION):
-        across, down, unit = (frames.origin[name] for name in RESOLUTION)
+    origin = frames.origin if frames.kind == "tiff" else {}
+    if set(RESOLUTION) <= set(origin):
+        across, down, unit = (origin[name] for name in RESOLUTION)
         units = {"resolution": (across, down), "resolutionunit": unit}
+    shown = "miniswhite" if origin.get(PHOTOMETRIC) == tifffile.PHOTOMETRIC.MINISWHITE else "minisblack"
     with tifffile.TiffWriter(target, bigtiff=size > CLASSIC_BYTES) as tiff:
-        placed = tiff.write(shape=shape, dtype=dtype, photometric="minisblack", description=text, metadata=None,
+        placed = tiff.write(shape=shape, dtype=dtype, photometric=shown, description=text, metadata=None,
                             software="xsim", returnoffset=True, **units)  # fmt: skip
     with target.open("r+b") as file:
         file.seek(placed[0])
