@@ -141,8 +141,10 @@ def leak(outcome: Settings, settings: Settings) -> str | None:
     return f"loss {found:.2f} of the noise's variance (noise is correlated and is being learnt) {cure}"
 
 
-def radius(network: nn.Module, settings: Settings) -> int:
+def radius(network: nn.Module, settings: Settings) -> int | None:
     """Reach of a restored pixel: network, the cross of neighbours, decorrelation and blur, a multiple of the grid."""
+    if network.radius is None:
+        return None
     reach = network.radius + 1
     for name in ("kernel", "taps"):
         if settings[name] is not None:

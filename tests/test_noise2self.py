@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,10 @@ def test_a_restored_pixel_depends_on_no_more_than_its_radius() -> None:
 
 
 # the kernel of a corpus
+
+
+def test_a_network_that_sees_the_whole_image_has_no_radius() -> None:
+    assert noise2self.radius(SimpleNamespace(radius=None, multiple=1), of_kernel(laplace(0.5))) is None
 
 
 def test_kernel_of_a_corpus_is_found_in_its_repeats(spread: Path, white: Path) -> None:
