@@ -64,7 +64,7 @@ def prepare(views: list[datagen.CorpusView], settings: Settings) -> dict[str, An
         if settings[name] not in known:
             raise ModelError(f"unknown {name} {settings[name]!r} (known: {', '.join(known)})")
     if settings["kernel_file"] is not None:
-        kernel: np.ndarray | None = read_kernel(settings["kernel_file"])
+        kernel: np.ndarray | None = read_kernel(str(settings["kernel_file"]))
     else:
         kernel = corpus_kernel(views) if settings["decorrelate"] else None
     if kernel is None:

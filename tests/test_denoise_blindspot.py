@@ -148,6 +148,23 @@ def restorer(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> denoise.
     return trained(corpus, tmp_path_factory.mktemp("model"))
 
 
+def test_leak_alarm_fires_where_neighbours_foretell_noise() -> None:
+    """White noise leaves all of its variance to the best of networks; one that is left half of it has learnt noise."""
+    noisy, valid = drawn(np.full((64, 64), 400.0), 5), torch.ones(1, 1, 64, 64, dtype=torch.bool)
+    level = vst.forward(noisy, A, B).mean()
+    for left, alarm in ((1.0, False), (0.5, True)):
+
+        def foretold(z: torch.Tensor, left: float = left) -> torch.Tensor:
+            mean = z - left**0.5 * (z - level)
+            return torch.cat([mean, torch.full_like(z, left**0.5)], dim=1)
+
+        batch = {"noisy": noisy, "valid": valid, "a": number(A), "b": number(B)}
+        total, count = blindspot.loss(foretold, batch, VST, None)
+        told = blindspot.leak({"val_loss": float(total / count), "train_loss": 9.0}, VST)
+        assert (told is not None) == alarm
+    assert blindspot.leak({"val_loss": None, "train_loss": 0.2}, {"domain": "linear"}) is None
+
+
 def test_restores_what_it_was_never_shown_clean(corpus: Path, restorer: denoise.Restorer) -> None:
     """After a minute's fraction of training on noisy images: 4 dB over noisy, no bias; its posterior beats its mean."""
     assert "clean" not in restorer.method.images

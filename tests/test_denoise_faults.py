@@ -147,6 +147,13 @@ def test_settings_that_make_no_sense(corpus: Path, tmp_path: Path, refused: Any,
     refused(words, "train", corpus, "-o", tmp_path / "m.safetensors", *QUICK, "--set", setting)
 
 
+def test_validation_without_a_finite_loss(
+    corpus: Path, tmp_path: Path, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(denoise.train.Run, "validate", lambda run, share, pool: float("inf"))
+    refused("training diverged at step 1 (validation inf)", "train", corpus, "-o", tmp_path / "m.safetensors", *QUICK)
+
+
 def test_a_run_that_no_pixel_counts_in(
     corpus: Path, tmp_path: Path, refused: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

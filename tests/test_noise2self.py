@@ -14,7 +14,7 @@ from test_decorrelation import GAIN, OFFSET, laplace, simulated
 from tiny_corpus import tiny_corpus
 
 import datagen
-from xsim import CorpusError, ModelError
+from xsim import CorpusError, MeasurementError, ModelError
 
 torch = pytest.importorskip("torch")
 
@@ -220,6 +220,8 @@ def test_bad_settings_are_told(spread: Path, tmp_path: Path) -> None:
     for settings, message in (({"form": "blurred"}, "unknown form"), ({"noise2self_loss": "log"}, "unknown noise2sel")):
         with pytest.raises(ModelError, match=message):
             trained(spread, tmp_path, steps=1, **settings)
+    with pytest.raises(MeasurementError, match="5 not read"):
+        trained(spread, tmp_path, steps=1, kernel_file=5)
     assert not list(tmp_path.iterdir())
 
 

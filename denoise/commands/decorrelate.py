@@ -22,7 +22,7 @@ from denoise.decorrelation import (
     variance_factor,
 )
 from denoise.kernel_file import read_kernel, write_kernel
-from xsim import MeasurementError, read_tiff, write_tiff, write_whole
+from xsim import MeasurementError, OutputError, read_tiff, write_tiff, write_whole
 
 __all__ = ["add"]
 
@@ -62,6 +62,8 @@ def run(options: argparse.Namespace) -> None:
     for path in (options.output, options.report):
         if path is not None:
             check_new(path, options.force)
+    if options.report and options.report.resolve() == options.output.resolve():
+        raise OutputError(f"{options.report} is the output too (one would replace the other) give another --report")
     image, metadata = read_tiff(options.frames)
     if image.dtype.kind not in "uif" or image.ndim not in (2, 3) or not np.isfinite(image).all():
         raise MeasurementError(f"{options.frames} holds no grey frames ({image.dtype}, shape {image.shape}) give some")
