@@ -143,5 +143,6 @@ METHOD = Method(
     network="blindspot",
     prepare=prepare,
     radius=radius,
+    white=True,
     doubt=leak,
 )

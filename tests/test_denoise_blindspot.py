@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 import denoise  # noqa: E402
 from denoise import blindspot, vst  # noqa: E402
 from denoise.blindspot_prediction import noise_variance, posterior_mean, prediction  # noqa: E402
+from denoise.cli import main  # noqa: E402
 from denoise.noise_fit import fit_noise  # noqa: E402
 from denoise.stream import Stream  # noqa: E402
 
@@ -185,6 +186,20 @@ def test_restores_what_it_was_never_shown_clean(corpus: Path, restorer: denoise.
     assert np.mean(gains) > 4.0
     assert np.mean(over_mean) > 1.0
     assert abs(np.mean(bias)) < 0.01
+
+
+def test_decorrelated_frames_are_restored(
+    restorer: denoise.Restorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("denoise.image_files.load", lambda *_: restorer)
+    noisy = drawn(np.full((70, 66), 80.0), 6)[0, 0].numpy().astype(np.float32)
+    told = {"image": "decorrelated", "state": "raw", "a_pixel_adu": A, "b_adu2": B}
+    xsim.write_tiff(tmp_path / "white.tif", noisy, told)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*trained on.*")
+        assert main(["apply", "m.safetensors", str(tmp_path / "white.tif"), "-o", str(tmp_path / "out.tif")]) == 0
+    out = xsim.read_tiff(tmp_path / "out.tif")[0]
+    assert out.std() < 0.5 * noisy.std() and out.mean() == pytest.approx(noisy.mean(), rel=1e-3)
 
 
 def test_bands_give_the_whole_image(restorer: denoise.Restorer) -> None:

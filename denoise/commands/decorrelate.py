@@ -97,7 +97,10 @@ def _decorrelate(frames: np.ndarray, metadata: dict[str, Any], options: argparse
     else:
         kernel, figures = _found(frames, options)
         out = decorrelated(frames, kernel)
-    noise = {n: metadata[n] * figures["variance_factor"] for n in ("a_pixel_adu", "b_adu2") if n in metadata}
+    factor = figures["variance_factor"]
+    noise = {n: (np.asarray(metadata[n]) * factor).tolist() for n in ("a_pixel_adu", "b_adu2") if n in metadata}
+    if "kernel_sum_squares" in metadata:
+        noise["kernel_sum_squares"] = 1.0
     told = {**metadata, **noise, "image": "decorrelated", "decorrelated_from": options.frames.name}
     pixels = out.astype(np.float32)
     write_tiff(options.output, pixels if len(pixels) > 1 else pixels[0], told)
