@@ -20,6 +20,8 @@ Poisson-Gaussian denoising, WACV 2021.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -35,6 +37,7 @@ __all__ = [
     "DOMAINS",
     "METHOD",
     "NOISES",
+    "leak",
     "loss",
     "network_options",
     "prepare",
@@ -45,6 +48,7 @@ __all__ = [
 DOMAINS = ("vst", "linear")
 NOISES = ("given", "fitted")
 LOOKED_AT = 64  # samples that the unit is taken from
+LEAK = 0.8  # of the noise's variance: less left over, and noise is learnt
 
 
 def network_options(settings: Settings) -> dict[str, object]:
@@ -110,6 +114,26 @@ def restore(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: S
     return posterior_mean(noisy, mean, variance, noise_variance(mean, a, b))
 
 
+def leak(outcome: Settings, settings: Settings) -> str | None:
+    """What to warn of after a training in the domain "vst": a loss that only noise of less than unit variance has.
+
+    The loss is 1 + log s^2 where s^2 is the variance that neighbours leave, and white noise leaves 1 of it at least.
+
+    Parameters
+    ----------
+    outcome : mapping
+        train_loss, and val_loss or None.
+    settings : mapping
+    """
+    found = outcome["val_loss"] if outcome["val_loss"] is not None else outcome["train_loss"]
+    if settings["domain"] != "vst" or found is None or found >= 1.0 + math.log(LEAK):
+        return None
+    return (
+        f"neighbours foretell all but {math.exp(found - 1.0):.2f} of the noise's variance (noise is correlated and is "
+        "being learnt) use noise2self, which decorrelates it"
+    )
+
+
 METHOD = Method(
     loss,
     restore,
@@ -119,4 +143,6 @@ METHOD = Method(
     network="blindspot",
     prepare=prepare,
     radius=radius,
+    white=True,
+    doubt=leak,
 )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from denoise.networks import NoisePredictor
+from denoise.networks import NoisePredictor, with_all_digits
 from xsim import ModelError
 
 __all__ = ["BlindSpot"]
@@ -50,7 +50,7 @@ class UpEntry(nn.Conv2d):
             weight = torch.cat([weight, self.weight[:, 1:]], dim=1)
             z = torch.cat([z, torch.log1p(z.clamp(min=0.0))], dim=1)
         padded = functional.pad(z, (1, 1, 2, 0), mode="replicate")
-        return functional.relu(functional.conv2d(padded, weight, self.bias))
+        return functional.relu(with_all_digits(padded, weight, self.bias))
 
 
 class UpwardUNet(nn.Module):
@@ -165,5 +165,5 @@ def neighbour_mean(z: Tensor) -> Tensor:
     """Mean of those of the eight neighbours that lie in the image, [image, 1, row, column]; of a lone pixel 0."""
     ring = z.new_ones(1, 1, 3, 3)
     ring[..., 1, 1] = 0.0
-    count = functional.conv2d(torch.ones_like(z[:1]), ring, padding=1)
-    return functional.conv2d(z, ring, padding=1) / count.clamp(min=1.0)
+    count = with_all_digits(torch.ones_like(z[:1]), ring, padding=1)
+    return with_all_digits(z, ring, padding=1) / count.clamp(min=1.0)

@@ -53,8 +53,10 @@ def check_corpus(
         raise CorpusError(f"{corpus.path} has no clean images (real ones?) there is nothing to train towards")
     for view in views:
         if lacking := [name for name in images if name not in view.images]:
+            having = [name for name in corpus.formats if set(images) <= set(corpus.subset(name).images)]
+            cure = f"give --format {having[0]}" if having else "ask for them in `store`"
             held = ", ".join(view.images)
-            raise CorpusError(f"{corpus.path} has no {lacking[0]} images (it has {held}) ask for them in `store`")
+            raise CorpusError(f"{corpus.path}: {view.format} has no {lacking[0]} images (it has {held}) {cure}")
         _check_kinds(view, images)
         if min(view.shape) < crop:
             rows, columns = view.shape

@@ -54,6 +54,17 @@ class Discriminator(nn.Module):
         self.logit = nn.Linear(hidden, 1)
 
     def forward(self, u: Tensor) -> Tensor:
-        """Logits [crop, 1] of crops [crop, 1, row, column]: above 0 where they look clean."""
+        """Logits [crop, 1] of crops [crop, 1, row, column]: above 0 where they look clean.
+
+        Raises
+        ------
+        ModelError
+            A single crop of the smallest size.
+        """
+        if u.shape[0] == 1 and u.shape[-1] == 1 << HALVINGS:
+            raise ModelError(
+                "one crop of 16 x 16 px has a single place after four halvings (nothing to normalise by) give --crop "
+                "32, or twice as many --batch as parts"
+            )
         found: Tensor = self.logit(self.dense(self.blocks(u).flatten(1)))
         return found

@@ -76,6 +76,9 @@ def prepare(views: list[datagen.CorpusView], settings: Settings) -> dict[str, An
         raise ModelError("all weights of dngan are 0 (there is nothing to train by) give one of them")
     if settings["tv_power"] not in (1, 2):
         raise ModelError(f"tv_power is 1 or 2, of the differences of neighbours (given {settings['tv_power']!r})")
+    for name in ("rival_features", "rival_hidden"):
+        if not settings[name] >= 1:
+            raise ModelError(f"{name} must be 1 or more (given {settings[name]!r})")
     if not 0.0 <= settings["pretrain"] <= 1.0:
         raise ModelError(f"pretrain is a share of the run, 0 to 1 (given {settings['pretrain']!r})")
     found = noise_cnn.prepare(views, settings)

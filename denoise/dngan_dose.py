@@ -41,6 +41,11 @@ def prepare(views: list[datagen.CorpusView], settings: Settings) -> dict[str, An
                 f"{view.corpus.path}: {view.format} has second exposures of another voltage (dual energy, no dose "
                 "pairs) give [second_exposure] the voltage of the first"
             )
+        if not np.allclose(table["mean_energy_kev"], table["mean_energy_kev_second"], rtol=1e-3):
+            raise CorpusError(
+                f"{view.corpus.path}: {view.format} has second exposures of another mean energy (other filters, no "
+                "dose pairs) give [second_exposure] the filters of the first"
+            )
         ratios.append(table["exposure_mas_second"] / table["exposure_mas"])
     least = float(np.concatenate(ratios).min())
     if not least >= LEAST_RATIO:

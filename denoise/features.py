@@ -171,7 +171,11 @@ def load_features(path: str | Path) -> FeatureNet:
 def _corpus_features(described: dict[str, Any], place: Path) -> CorpusFeatures:
     if described.get("schema") != SCHEMA:
         raise ModelError(f"{place} has layout {described.get('schema')!r} (this version reads {SCHEMA}) update xsim")
-    return CorpusFeatures(len(described["classes"]), tuple(described["widths"]), described["kernel"])
+    try:
+        return CorpusFeatures(len(described["classes"]), tuple(described["widths"]), described["kernel"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{place} describes no feature network ({reason}) make another by denoise features") from None
 
 
 def _safetensors_weights(place: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
@@ -180,9 +184,12 @@ def _safetensors_weights(place: Path) -> tuple[dict[str, Any] | None, dict[str, 
         with safetensors.safe_open(place, framework="pt") as file:
             told = (file.metadata() or {}).get(KEY)
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        return (None if told is None else json.loads(told)), weights
+        described = None if told is None else json.loads(told)
     except (safetensors.SafetensorError, ValueError) as error:
         raise ModelError(f"{place} is not a safetensors file ({' '.join(str(error).split())})") from None
+    if not (described is None or (isinstance(described, dict) and "name" in described)):
+        raise ModelError(f"{place} describes no feature network (no name) make another by denoise features")
+    return described, weights
 
 
 def _torch_weights(place: Path) -> dict[str, Tensor]:

@@ -59,7 +59,7 @@ class Beam:
     def __post_init__(self) -> None:
         if not (np.all(np.asarray(self.a) > 0) and np.all(np.isfinite(self.a)) and np.all(np.isfinite(self.b))):
             raise ModelError("a must be above 0 and b a number (Var x = a x + b) give those of the camera")
-        if not self.open_beam_adu > self.offset_adu:
+        if not self.offset_adu < self.open_beam_adu < float("inf"):
             raise ModelError(
                 f"an open beam of {self.open_beam_adu:g} ADU is not above the offset ({self.offset_adu:g}) give both"
             )

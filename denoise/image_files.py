@@ -160,7 +160,7 @@ def check_frames(frames: Frames, target: Path, restorer: Restorer, told: Told) -
     """
     written_as(target, frames)
     kind = frames.metadata.get("image", "noisy")
-    if kind != "noisy":
+    if kind not in (("noisy", "decorrelated") if restorer.method.white else ("noisy",)):
         raise ModelError(f"{frames.path} is not a noisy frame (its metadata says {kind!r}) give the camera's frame")
     for page in range(frames.shape[0]):
         _, state = facts_of(frames, page, told)

@@ -99,7 +99,10 @@ def network_named(
     channels = {"inputs": inputs, "outputs": outputs, "level_free": level_free}
     told = {alias: channels[what] for what, aliases in CHANNELS.items() for alias in aliases if alias in known}
     try:
-        return ImportedNetwork(made(**{**told, **options}), inputs, outputs, multiple, radius)
+        inner = made(**{**told, **options})
+        if not any(each.requires_grad for each in inner.parameters()):
+            raise ModelError("it has no weights to train (a layer?) name a network")
+        return ImportedNetwork(inner, inputs, outputs, multiple, radius)
     except ModelError as error:
         raise ModelError(f"network {name!r}: {error}") from None
     except Exception as error:  # whatever another library raises

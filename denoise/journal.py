@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,7 +60,13 @@ class Journal:
     def note(
         self, step: int, seconds: float, rate: float, loss: float, share: float, validate: Callable[[], float | None]
     ) -> None:
-        """Take note of a step; ``validate`` is asked when a validation is due."""
+        """Take note of a step; ``validate`` is asked when a validation is due.
+
+        Raises
+        ------
+        ModelError
+            Validation gives no finite loss.
+        """
         self.recent.append(loss)
         if self._bar is not None:
             self._bar.set_postfix_str(f"step {step}, loss {sum(self.recent) / len(self.recent):.4f}", refresh=False)
@@ -70,6 +77,8 @@ class Journal:
         row = {"step": step, "seconds": round(seconds, 3), "learning_rate": rate}
         row["train_loss"], self.recent = sum(self.recent) / len(self.recent), []
         if due and (found := validate()) is not None:
+            if not math.isfinite(found):
+                raise ModelError(f"training diverged at step {step} (validation {found}) lower the learning rate")
             row["val_loss"] = found
         self.validated += due
         self.rows.append(row)

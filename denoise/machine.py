@@ -50,8 +50,13 @@ def one_thread_each(jobs: int) -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(before)
 
 
-def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """Type that convolutions are computed in: "float32", "bfloat16", or "auto", bfloat16 on a GPU that has it."""
+def pick_precision(name: str, device: torch.device, sees_level: bool = False) -> torch.dtype:
+    """Type that convolutions are computed in: "float32", "bfloat16", or "auto", bfloat16 on a GPU that has it.
+
+    Not for a network that sees the level: it carries it through its layers, and bfloat16 has too few digits for it.
+    """
+    if name == "auto" and sees_level:
+        return torch.float32
     if name == "auto":
         good = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if good else torch.float32

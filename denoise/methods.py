@@ -119,6 +119,8 @@ class Method:
         Stored image that is restored.
     target : str
         Stored image that the output is to be compared with.
+    white : bool
+        Whether noise has to be white: a frame of `denoise decorrelate` is then as good as a camera's.
     doubt : (outcome, settings) -> str or None
         What to warn of after a training; its outcome has train_loss, and val_loss or None.
     """
@@ -136,6 +138,7 @@ class Method:
     anchored: bool = True
     source: str = "noisy"
     target: str = "clean"
+    white: bool = False
     doubt: Callable[[Mapping[str, Any], Settings], str | None] = nothing_doubted
 
 

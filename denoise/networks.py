@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from xsim import ModelError
 
-__all__ = ["DnCNN", "NoisePredictor", "UNet", "make_network"]
+__all__ = ["DnCNN", "NoisePredictor", "UNet", "make_network", "with_all_digits"]
 
 
 class NoisePredictor(nn.Module):
@@ -37,6 +37,17 @@ class NoisePredictor(nn.Module):
     multiple: int
     radius: int | None
     found: Mapping[str, Any] = MappingProxyType({})
+
+
+def with_all_digits(images: Tensor, weight: Tensor, bias: Tensor | None = None, padding: int = 0) -> Tensor:
+    """Convolution of images whose levels are hundreds of times their noise: in float32, on a GPU in float64.
+
+    The bfloat16 and TF32 that the layers after it are computed in would round the noise away with the level's digits.
+    """
+    with torch.autocast(images.device.type, enabled=False):
+        kind = torch.float64 if images.is_cuda else images.dtype
+        wide = (None if each is None else each.to(kind) for each in (images, weight, bias))
+        return functional.conv2d(*wide, padding=padding).to(images.dtype)
 
 
 class EntryConv(nn.Conv2d):
@@ -66,7 +77,7 @@ class EntryConv(nn.Conv2d):
         if self.level_free:
             weight = weight - self.free * weight.mean(dim=(2, 3), keepdim=True)
         padded = functional.pad(z, (1, 1, 1, 1), mode="replicate")
-        return functional.relu(functional.conv2d(padded, weight, self.bias))
+        return functional.relu(with_all_digits(padded, weight, self.bias))
 
 
 def conv(inputs: int, outputs: int) -> nn.Sequential:
@@ -169,7 +180,7 @@ def make_network(
     Raises
     ------
     ModelError
-        Unknown name or option.
+        Unknown name or option, or one that makes no sense.
     """
     channels = {"inputs": inputs, "outputs": outputs, "level_free": level_free}
     if ":" in name:
@@ -180,7 +191,10 @@ def make_network(
         known = ", ".join([*NETWORKS, *HOMES])
         raise ModelError(f"unknown network {name!r} (known: {known}, package.module:Class)")
     kind = NETWORKS[name] if name in NETWORKS else getattr(import_module(HOMES[name][0]), HOMES[name][1])
+    for option, value in options.items():
+        if isinstance(value, (int, float)) and not value >= 1:
+            raise ModelError(f"{option} of network {name!r} must be 1 or more (given {value!r})")
     try:
         return kind(**channels, **options)
-    except TypeError as error:
-        raise ModelError(f"network {name!r} cannot be made ({error})") from None
+    except (TypeError, RuntimeError) as error:
+        raise ModelError(f"network {name!r} cannot be made ({' '.join(str(error).split())})") from None

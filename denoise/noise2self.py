@@ -64,7 +64,7 @@ def prepare(views: list[datagen.CorpusView], settings: Settings) -> dict[str, An
         if settings[name] not in known:
             raise ModelError(f"unknown {name} {settings[name]!r} (known: {', '.join(known)})")
     if settings["kernel_file"] is not None:
-        kernel: np.ndarray | None = read_kernel(settings["kernel_file"])
+        kernel: np.ndarray | None = read_kernel(str(settings["kernel_file"]))
     else:
         kernel = corpus_kernel(views) if settings["decorrelate"] else None
     if kernel is None:
@@ -141,8 +141,10 @@ def leak(outcome: Settings, settings: Settings) -> str | None:
     return f"loss {found:.2f} of the noise's variance (noise is correlated and is being learnt) {cure}"
 
 
-def radius(network: nn.Module, settings: Settings) -> int:
+def radius(network: nn.Module, settings: Settings) -> int | None:
     """Reach of a restored pixel: network, the cross of neighbours, decorrelation and blur, a multiple of the grid."""
+    if network.radius is None:
+        return None
     reach = network.radius + 1
     for name in ("kernel", "taps"):
         if settings[name] is not None:

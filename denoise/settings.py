@@ -48,7 +48,7 @@ class Settings:
     clip : float
         Greatest norm of the gradient.
     precision : {"auto", "float32", "bfloat16"}
-        Of the network's convolutions; auto: bfloat16 on a GPU that has it.
+        Of the network's convolutions; auto: bfloat16 on a GPU that has it, unless the network sees the level.
     deterministic : bool
         On a GPU: only algorithms that give the same bits again, slower. A CPU always does.
     parts : int

@@ -124,7 +124,8 @@ class Run:
         if settings.crop % network.multiple:
             raise ModelError(f"crop {settings.crop} must be a multiple of {network.multiple} (the network halves it)")
         self.network: NoisePredictor = network.to(ranks.device, memory_format=torch.channels_last)
-        self.precision = pick_precision(settings.precision, ranks.device)
+        sees_level = ":" in settings.network or self.options.get("level_free") is False
+        self.precision = pick_precision(settings.precision, ranks.device, sees_level)
         self.learner = Learner(self.network, settings, ranks, self.precision)
         self.rival = Learner(rival.to(ranks.device), settings, ranks, self.precision) if rival else None
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
@@ -253,9 +254,8 @@ class Run:
         """Take up what ``tensors`` and ``facts`` gave."""
         if (made := facts["versions"]) != versions():
             told = ", ".join(f"{name} {made[name]}" for name in made)
-            warnings.warn(
-                f"the run was begun with {told}: its weights may come out others in the last bits", stacklevel=3
-            )
+            text = f"the run was begun with {told}: its weights may come out others in the last bits"
+            warnings.warn(text, stacklevel=3)
         held: dict[str, dict[str, Tensor]] = {"rival": {}}
         for name, each in tensors.items():
             who, _, rest = name.partition(".")
@@ -282,6 +282,8 @@ class Run:
             "versions": versions(),
             "training": {**outcome, **used},
         }
+        if not self.learner.optimizer.state:
+            raise ModelError(f"nothing learnt in {self.step} steps (no pixel of the crops counts) give larger crops")
         write_whole(target.with_suffix(".csv"), lambda path: path.write_text(self.journal.table()))
         write_checkpoint(target, self.averaged.state_dict(), configuration)
         if text := self.method.doubt(outcome, task.told):

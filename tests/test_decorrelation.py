@@ -196,6 +196,7 @@ def test_command_estimates_a_kernel_and_uses_it(stack: Path, tmp_path: Path, h: 
     assert figures["residual_percent"] < 20 + figures["residual_chance_percent"]
     before = out.read_bytes()
     assert main(line) == 2 and out.read_bytes() == before
+    assert main([*line[:-1], str(out), "--force"]) == 2 and out.read_bytes() == before
 
 
 @pytest.mark.parametrize(

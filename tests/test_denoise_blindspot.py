@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 import denoise  # noqa: E402
 from denoise import blindspot, vst  # noqa: E402
 from denoise.blindspot_prediction import noise_variance, posterior_mean, prediction  # noqa: E402
+from denoise.cli import main  # noqa: E402
 from denoise.noise_fit import fit_noise  # noqa: E402
 from denoise.stream import Stream  # noqa: E402
 
@@ -148,6 +149,23 @@ def restorer(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> denoise.
     return trained(corpus, tmp_path_factory.mktemp("model"))
 
 
+def test_leak_alarm_fires_where_neighbours_foretell_noise() -> None:
+    """White noise leaves all of its variance to the best of networks; one that is left half of it has learnt noise."""
+    noisy, valid = drawn(np.full((64, 64), 400.0), 5), torch.ones(1, 1, 64, 64, dtype=torch.bool)
+    level = vst.forward(noisy, A, B).mean()
+    for left, alarm in ((1.0, False), (0.5, True)):
+
+        def foretold(z: torch.Tensor, left: float = left) -> torch.Tensor:
+            mean = z - left**0.5 * (z - level)
+            return torch.cat([mean, torch.full_like(z, left**0.5)], dim=1)
+
+        batch = {"noisy": noisy, "valid": valid, "a": number(A), "b": number(B)}
+        total, count = blindspot.loss(foretold, batch, VST, None)
+        told = blindspot.leak({"val_loss": float(total / count), "train_loss": 9.0}, VST)
+        assert (told is not None) == alarm
+    assert blindspot.leak({"val_loss": None, "train_loss": 0.2}, {"domain": "linear"}) is None
+
+
 def test_restores_what_it_was_never_shown_clean(corpus: Path, restorer: denoise.Restorer) -> None:
     """After a minute's fraction of training on noisy images: 4 dB over noisy, no bias; its posterior beats its mean."""
     assert "clean" not in restorer.method.images
@@ -168,6 +186,20 @@ def test_restores_what_it_was_never_shown_clean(corpus: Path, restorer: denoise.
     assert np.mean(gains) > 4.0
     assert np.mean(over_mean) > 1.0
     assert abs(np.mean(bias)) < 0.01
+
+
+def test_decorrelated_frames_are_restored(
+    restorer: denoise.Restorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("denoise.image_files.load", lambda *_: restorer)
+    noisy = drawn(np.full((70, 66), 80.0), 6)[0, 0].numpy().astype(np.float32)
+    told = {"image": "decorrelated", "state": "raw", "a_pixel_adu": A, "b_adu2": B}
+    xsim.write_tiff(tmp_path / "white.tif", noisy, told)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*trained on.*")
+        assert main(["apply", "m.safetensors", str(tmp_path / "white.tif"), "-o", str(tmp_path / "out.tif")]) == 0
+    out = xsim.read_tiff(tmp_path / "out.tif")[0]
+    assert out.std() < 0.5 * noisy.std() and out.mean() == pytest.approx(noisy.mean(), rel=1e-3)
 
 
 def test_bands_give_the_whole_image(restorer: denoise.Restorer) -> None:

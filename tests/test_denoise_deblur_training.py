@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 
 import denoise  # noqa: E402
 from denoise import deblur_figures, screen_pair  # noqa: E402
+from denoise.commands.train import next_command  # noqa: E402
 from denoise.evaluation import judge, psnr_db  # noqa: E402
 from denoise.mtf_blur import FREQUENCIES_PER_PX  # noqa: E402
 from denoise.wiener import wiener  # noqa: E402
@@ -90,6 +91,10 @@ def frame() -> xsim.Radiograph:
         "body": [{"shape": "box", "size_mm": [2, 3, 2], "material": "Al", "rotation_deg": [0, 0, 30]}],
     }  # fmt: skip
     return xsim.simulate(xsim.scene_from_dict(scene), seed=5)
+
+
+def test_a_deblurring_model_is_not_sent_to_a_command_that_refuses_it(models: dict[str, Path], corpus: Path) -> None:
+    assert next_command(models["cold_deblur"], str(corpus)).startswith("denoise apply")
 
 
 def restored(model: Path, frame: xsim.Radiograph) -> np.ndarray:

@@ -174,6 +174,7 @@ def test_prepare_refuses(views: list[datagen.CorpusView], settings: dict[str, An
         ({"weight_tv": math.nan}, "weight_tv must not be negative"),
         ({name: 0.0 for name in dngan.WEIGHTS}, "all weights of dngan are 0"),
         ({"pretrain": 1.5}, "share of the run"),
+        ({"rival_hidden": 0}, "rival_hidden must be 1 or more"),
         ({"tv_power": 3}, "tv_power is 1 or 2"),
         ({"feature_file": ""}, "make one with denoise features CORPUS"),
         ({"feature_file": str(tmp_path / "none.safetensors")}, "not read"),

@@ -70,6 +70,11 @@ def test_the_high_dose_is_brought_to_the_scale_of_the_low_one(tmp_path: Path, ra
 def test_only_dose_pairs_are_taken_as_such(tmp_path: Path) -> None:
     for name, second, message in (
         ("beam", "voltage_kv = 60", "another voltage"),
+        (
+            "filter",
+            "voltage_kv = 100\ncurrent_ma = 40\nfilters = [{ material = 'Cu', thickness_mm = 0.5 }]",
+            "another mean energy",
+        ),
         ("dose", "voltage_kv = 100\ncurrent_ma = 3", "are no high dose"),
     ):
         (tmp_path / name).mkdir()

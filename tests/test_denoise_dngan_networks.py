@@ -46,6 +46,8 @@ def test_discriminator_is_the_published_one() -> None:
     assert rival(torch.randn(3, 1, 64, 64)).shape == (3, 1)
     with pytest.raises(ModelError, match="multiple of 16"):
         Discriminator(40)
+    with pytest.raises(ModelError, match="nothing to normalise by"):
+        Discriminator(16, 4, 8)(torch.randn(1, 1, 16, 16))
 
 
 def test_discriminator_remembers_nothing_between_batches() -> None:

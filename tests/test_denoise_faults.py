@@ -127,6 +127,9 @@ def test_empty_split_and_lacking_images(corpus: Path, tmp_path: Path, refused: A
         ("domain", "--set takes NAME=VALUE"),
         ("depth=3", "unknown setting 'depth' (known: network"),
         ("network.depth=3", "cannot be made"),
+        ("network.features=0", "features of network 'unet' must be 1 or more"),
+        ("network.levels=-1", "levels of network 'unet' must be 1 or more"),
+        ("network=torch.nn:Identity", "it has no weights to train"),
         ("network.=3", "unknown setting 'network.'"),
         ("betas=[0.9]", "betas are two numbers"),
         ("betas=0.9", "betas must be a list"),
@@ -142,6 +145,20 @@ def test_empty_split_and_lacking_images(corpus: Path, tmp_path: Path, refused: A
 )
 def test_settings_that_make_no_sense(corpus: Path, tmp_path: Path, refused: Any, setting: str, words: str) -> None:
     refused(words, "train", corpus, "-o", tmp_path / "m.safetensors", *QUICK, "--set", setting)
+
+
+def test_validation_without_a_finite_loss(
+    corpus: Path, tmp_path: Path, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(denoise.train.Run, "validate", lambda run, share, pool: float("inf"))
+    refused("training diverged at step 1 (validation inf)", "train", corpus, "-o", tmp_path / "m.safetensors", *QUICK)
+
+
+def test_a_run_that_no_pixel_counts_in(
+    corpus: Path, tmp_path: Path, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(denoise.train.Run, "loss", lambda run, batch, moment: (torch.zeros(()), torch.zeros(())))
+    refused("nothing learnt in 4 steps", "train", corpus, "-o", tmp_path / "m.safetensors", *QUICK)
 
 
 def test_checkpoints_of_others(corpus: Path, tmp_path: Path, refused: Any) -> None:

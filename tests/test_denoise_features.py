@@ -221,6 +221,8 @@ def test_files_that_are_no_features(
         (lambda: saved({**small, "conv1.weight": torch.full((64, 3, 7, 7), float("nan"))}), "are no numbers"),
         (lambda: saved(head, {"denoise_features": json.dumps(told)}), "head.bias has shape [99]"),
         (lambda: saved(own, {"denoise_features": json.dumps({**told, "schema": 9})}), "update xsim"),
+        (lambda: saved(own, {"denoise_features": "[1]"}), "describes no feature network (no name)"),
+        (lambda: saved(own, {"denoise_features": '{"schema": 1, "name": "x"}'}), "describes no feature network ('cla"),
     ]
     for make, message in cases:
         with pytest.raises(ModelError) as caught:

@@ -132,6 +132,8 @@ def test_what_cannot_be_fused(change: dict, problem: str) -> None:
     given = {"low": np.ones((8, 8)), "high": np.ones((8, 8)), "low_beam": LOW, "high_beam": HIGH, **change}
     with pytest.raises(ModelError, match=problem):
         fuse(**given)
+    with pytest.raises(ModelError, match="inf ADU"):
+        Beam(1.0, 0.0, 100.0, float("inf"))
     with pytest.raises(ModelError, match="not above the offset"):
         Beam(1.0, 0.0, 300.0, 300.0)
     with pytest.raises(ModelError, match="a must be above 0"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,9 @@ from xsim import ModelError
 torch = pytest.importorskip("torch")
 
 from denoise.anchor import anchored, mirrored, window  # noqa: E402
+from denoise.blindspot_network import BlindSpot  # noqa: E402
 from denoise.generator import Generator  # noqa: E402
+from denoise.machine import pick_precision  # noqa: E402
 from denoise.networks import DnCNN, UNet, make_network  # noqa: E402
 
 NETWORKS = [
@@ -102,3 +106,22 @@ def test_each_input_may_be_blind_to_its_level(make) -> None:
         assert torch.allclose(network(moved), found, atol=1e-3) == blind
     with pytest.raises(ModelError, match="level_free has 2 entries"):
         make(inputs=3, level_free=[True, False])
+
+
+@pytest.mark.parametrize("make", [*NETWORKS, pytest.param(lambda: BlindSpot(features=4, widest=8), id="blindspot")])
+def test_bfloat16_does_not_round_the_noise_away_with_the_level(make) -> None:
+    """At the level 500 of a well-exposed frame bfloat16 counts in twos; noise has a standard deviation of 1."""
+    network, z = make(), torch.randn(1, 1, 32, 32)
+    with torch.no_grad():
+        wanted = network(z)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = network(z + 500.0).float()
+    error, size = (found - wanted)[:, 0], wanted[:, 0]
+    error = error - error.mean()  # a blind-spot network gives the level back
+    assert error.std() < 0.1 * size.std()
+
+
+def test_who_sees_the_level_is_not_computed_in_bfloat16_unless_told() -> None:
+    gpu = SimpleNamespace(type="cuda")
+    assert pick_precision("auto", gpu, sees_level=True) is torch.float32
+    assert pick_precision("bfloat16", gpu, sees_level=True) is torch.bfloat16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from test_decorrelation import GAIN, OFFSET, laplace, simulated
 from tiny_corpus import tiny_corpus
 
 import datagen
-from xsim import CorpusError, ModelError
+from xsim import CorpusError, MeasurementError, ModelError
 
 torch = pytest.importorskip("torch")
 
@@ -144,6 +145,10 @@ def test_a_restored_pixel_depends_on_no_more_than_its_radius() -> None:
 # the kernel of a corpus
 
 
+def test_a_network_that_sees_the_whole_image_has_no_radius() -> None:
+    assert noise2self.radius(SimpleNamespace(radius=None, multiple=1), of_kernel(laplace(0.5))) is None
+
+
 def test_kernel_of_a_corpus_is_found_in_its_repeats(spread: Path, white: Path) -> None:
     views = [datagen.open_corpus(path).subset(split="train") for path in (spread, white)]
     coefficient, pixels = corpus_noise.corpus_correlation(views[0])
@@ -215,6 +220,8 @@ def test_bad_settings_are_told(spread: Path, tmp_path: Path) -> None:
     for settings, message in (({"form": "blurred"}, "unknown form"), ({"noise2self_loss": "log"}, "unknown noise2sel")):
         with pytest.raises(ModelError, match=message):
             trained(spread, tmp_path, steps=1, **settings)
+    with pytest.raises(MeasurementError, match="5 not read"):
+        trained(spread, tmp_path, steps=1, kernel_file=5)
     assert not list(tmp_path.iterdir())
 
 

@@ -22,7 +22,7 @@ from denoise.decorrelation import (
     variance_factor,
 )
 from denoise.kernel_file import read_kernel, write_kernel
-from xsim import MeasurementError, read_tiff, write_tiff, write_whole
+from xsim import MeasurementError, OutputError, read_tiff, write_tiff, write_whole
 
 __all__ = ["add"]
 
@@ -62,6 +62,8 @@ def run(options: argparse.Namespace) -> None:
     for path in (options.output, options.report):
         if path is not None:
             check_new(path, options.force)
+    if options.report and options.report.resolve() == options.output.resolve():
+        raise OutputError(f"{options.report} is the output too (one would replace the other) give another --report")
     image, metadata = read_tiff(options.frames)
     if image.dtype.kind not in "uif" or image.ndim not in (2, 3) or not np.isfinite(image).all():
         raise MeasurementError(f"{options.frames} holds no grey frames ({image.dtype}, shape {image.shape}) give some")
@@ -95,7 +97,10 @@ def _decorrelate(frames: np.ndarray, metadata: dict[str, Any], options: argparse
     else:
         kernel, figures = _found(frames, options)
         out = decorrelated(frames, kernel)
-    noise = {n: metadata[n] * figures["variance_factor"] for n in ("a_pixel_adu", "b_adu2") if n in metadata}
+    factor = figures["variance_factor"]
+    noise = {n: (np.asarray(metadata[n]) * factor).tolist() for n in ("a_pixel_adu", "b_adu2") if n in metadata}
+    if "kernel_sum_squares" in metadata:
+        noise["kernel_sum_squares"] = 1.0
     told = {**metadata, **noise, "image": "decorrelated", "decorrelated_from": options.frames.name}
     pixels = out.astype(np.float32)
     write_tiff(options.output, pixels if len(pixels) > 1 else pixels[0], told)
