@@ -8,6 +8,7 @@ what self-supervised methods, which have one exposure, can at most reach.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,9 +18,9 @@ import datagen
 from denoise import vst
 from denoise.conditions import noise_scale_adu
 from denoise.methods import Batch, Method, Moment, Settings
-from denoise.noise_cnn import network_options, to_domain
+from denoise.noise_cnn import network_options, restore, to_domain
 
-__all__ = ["METHOD", "loss", "prepare", "restore"]
+__all__ = ["METHOD", "loss", "prepare"]
 
 
 def prepare(views: list[datagen.CorpusView], settings: Settings) -> dict[str, Any]:
@@ -48,18 +49,9 @@ def loss(network: nn.Module, batch: Batch, settings: Settings, moment: Moment) -
     return squares, valid.sum()
 
 
-def restore(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: Settings) -> Tensor:
-    """Restored images [image, 1, row, column] ADU of noisy ones."""
-    z = to_domain(noisy, a, b, settings)
-    cleaned = z - network(z)
-    if settings["domain"] == "linear":
-        return cleaned * settings["noise_scale_adu"]
-    return vst.inverse_of_mean(cleaned, a, b)
-
-
 METHOD = Method(
     loss,
-    restore,
+    partial(restore, inverse=vst.inverse_of_mean),
     network_options,
     images=("noisy", "noisy_repeat", "valid", "valid_repeat"),
     options={"domain": "vst"},

@@ -7,6 +7,7 @@ kept for comparison, z and n are the images themselves in units of the corpus's 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -62,13 +63,20 @@ def loss(network: nn.Module, batch: Batch, settings: Settings, moment: Moment) -
     return squares, valid.sum()
 
 
-def restore(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: Settings) -> Tensor:
-    """Restored images [image, 1, row, column] ADU of noisy ones."""
+def restore(
+    network: nn.Module,
+    noisy: Tensor,
+    a: Tensor,
+    b: Tensor,
+    settings: Settings,
+    inverse: Callable[[Tensor, Tensor, Tensor], Tensor] = vst.inverse,
+) -> Tensor:
+    """Restored images [image, 1, row, column] ADU of noisy ones; ``inverse`` is that of what the network regresses."""
     z = to_domain(noisy, a, b, settings)
     cleaned = z - network(z)
     if settings["domain"] == "linear":
         return cleaned * settings["noise_scale_adu"]
-    return vst.inverse(cleaned, a, b)
+    return inverse(cleaned, a, b)
 
 
 def to_domain(x: Tensor, a: Tensor, b: Tensor, settings: Settings) -> Tensor:
