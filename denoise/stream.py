@@ -156,12 +156,12 @@ class Stream:
         jobs = [(down, across) for down in rows for across in self.grid.columns]
         seen = self._lines.take(self._lines.first, self._lines.stop)
         base = self._lines.first
-        with one_thread_each(min(os.cpu_count() or 1, len(jobs))) as pool:
-            tiles = list(pool.map(lambda job: self._tile(seen, base, *job), jobs))
         wide = len(self.grid.columns)
-        bands = [torch.cat(tiles[k : k + wide], dim=3) for k in range(0, len(tiles), wide)]
         stop = rows[-1].last if end is None else end
-        with torch.inference_mode():
+        # the sums of the regional mean too: shared out they end no sooner, and the other cores wait at work
+        with one_thread_each(min(os.cpu_count() or 1, len(jobs))) as pool, torch.inference_mode():
+            tiles = list(pool.map(lambda job: self._tile(seen, base, *job), jobs))
+            bands = [torch.cat(tiles[k : k + wide], dim=3) for k in range(0, len(tiles), wide)]
             restored = torch.cat(bands, dim=2)[:, :, : stop - self._next, : self.columns]
             noisy = seen[0, self._next - base : stop - base, : self.columns]
             given = self._anchor.push(restored, torch.from_numpy(noisy.copy())[None, None].to(restored.device))
