@@ -7,14 +7,13 @@ it leaves. `denoise.audit_verdict` says what of that is good enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-import xsim
-from denoise.audit_contrast import PLACES, SIZES_MM, Recovered, contrast_recovered
+from denoise.audit_contrast import Recovered, Restore, Spheres, contrast_recovered
 from denoise.audit_figures import Bias, Estimate, bias_of, error_of, pair_products, structure_share, tile_gains_db
 from denoise.audit_range import Range, noise_correlation, range_of
 from denoise.conditions import outside, sample_conditions
@@ -22,37 +21,7 @@ from denoise.noise_facts import NoiseLaw
 from denoise.repeats import Steadiness, steadiness
 from xsim import MeasurementError
 
-__all__ = ["Audit", "Spheres", "audit_repeats"]
-
-Restore = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Spheres:
-    """What is inserted to measure contrast by.
-
-    Attributes
-    ----------
-    station : Scene
-        That the frames were taken at.
-    background : Background
-        As for ``xsim.insert``.
-    material : str
-        Of the spheres.
-    sizes_mm : sequence of float
-        Diameters.
-    places : int
-        Of each size.
-    region : two slices, optional
-        Rows and columns to insert into.
-    """
-
-    station: xsim.Scene
-    background: xsim.Background = field(default_factory=xsim.Background)
-    material: str = "316L"
-    sizes_mm: Sequence[float] = SIZES_MM
-    places: int = PLACES
-    region: tuple[slice, slice] | None = None
+__all__ = ["Audit", "audit_repeats"]
 
 
 @dataclass(frozen=True)
@@ -185,7 +154,7 @@ def audit_repeats(
         structure_share=structure_share(products),
         noise_correlation=correlation,
         removed_correlation=noise_correlation(stack - restored),
-        contrast=None if spheres is None else recovered(stack, restored, restore, spheres, seed, tick),
+        contrast=None if spheres is None else contrast_recovered(stack, restored, restore, spheres, seed, tick),
         mean=mean.astype(np.float32),
         restored_mean=restored.mean(axis=0, dtype=np.float64).astype(np.float32),
         gain_map_db=tile_gains_db(products),
@@ -215,12 +184,3 @@ def counted(stack: np.ndarray, saturation_adu: float | None) -> np.ndarray:
     if not valid.any():
         raise MeasurementError("no pixel of the frames counts (all are saturated or the same) lower the exposure")
     return np.asarray(valid)
-
-
-def recovered(
-    noisy: np.ndarray, restored: np.ndarray, restore: Restore, spheres: Spheres, seed: int, tick: Callable[[], None]
-) -> list[Recovered]:
-    return contrast_recovered(
-        noisy, restored, restore, spheres.station, spheres.background, material=spheres.material,
-        sizes_mm=spheres.sizes_mm, places=spheres.places, region=spheres.region, seed=seed, tick=tick,
-    )  # fmt: skip

@@ -21,7 +21,7 @@ import numpy as np
 import xsim
 from denoise.audit_figures import Estimate
 
-__all__ = ["SIZES_MM", "Recovered", "contrast_recovered"]
+__all__ = ["SIZES_MM", "Recovered", "Restore", "Spheres", "contrast_recovered"]
 
 SIZES_MM = (0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)  # diameters
 PLACES = 16  # of each size
@@ -32,6 +32,34 @@ TRIES = 400
 SUBPIXELS = 4
 
 Restore = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Spheres:
+    """What is inserted to measure contrast by.
+
+    Attributes
+    ----------
+    station : Scene
+        That the frames were taken at; its bodies do not count.
+    background : Background
+        As for ``xsim.insert``.
+    material : str
+        Of the spheres.
+    sizes_mm : sequence of float
+        Diameters.
+    places : int
+        Of each size; fewer where the image is too small for so many.
+    region : two slices, optional
+        Rows and columns to insert into.
+    """
+
+    station: xsim.Scene
+    background: xsim.Background = field(default_factory=xsim.Background)
+    material: str = "316L"
+    sizes_mm: Sequence[float] = SIZES_MM
+    places: int = PLACES
+    region: tuple[slice, slice] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,13 +114,7 @@ def contrast_recovered(
     noisy: np.ndarray,
     restored: np.ndarray,
     restore: Restore,
-    station: xsim.Scene,
-    background: xsim.Background,
-    *,
-    material: str = "316L",
-    sizes_mm: Sequence[float] = SIZES_MM,
-    places: int = PLACES,
-    region: tuple[slice, slice] | None = None,
+    spheres: Spheres,
     seed: int = 0,
     tick: Callable[[], None] = lambda: None,
 ) -> list[Recovered]:
@@ -104,18 +126,7 @@ def contrast_recovered(
         Frames as the camera gave them, and what the restorer makes of each.
     restore : callable
         From a frame [row, column] to the restored one.
-    station : Scene
-        That the frames were taken at; its bodies do not count.
-    background : Background
-        As for ``xsim.insert``.
-    material : str
-        Of the spheres.
-    sizes_mm : sequence of float
-        Diameters.
-    places : int
-        Of each size; fewer where the image is too small for so many.
-    region : two slices, optional
-        Rows and columns to insert into.
+    spheres : Spheres
     seed : int
     tick : callable
         Called after each restoration.
@@ -129,24 +140,24 @@ def contrast_recovered(
     XsimError
         The frames are not of that station, or the region is not within them.
     """
-    check_region(region, *noisy.shape[1:])
-    fine, mean = finely(station), noisy.mean(axis=0, dtype=np.float64)
-    wanted = [size for size in sorted(sizes_mm, reverse=True) for _ in range(places)]
-    tallies: dict[float, Tally] = {size: Tally() for size in sorted(sizes_mm)}
+    check_region(spheres.region, *noisy.shape[1:])
+    fine, mean = finely(spheres.station), noisy.mean(axis=0, dtype=np.float64)
+    wanted = [size for size in sorted(spheres.sizes_mm, reverse=True) for _ in range(spheres.places)]
+    tallies: dict[float, Tally] = {size: Tally() for size in sorted(spheres.sizes_mm)}
     words, turn = np.random.default_rng(seed), 0
     while wanted:
-        spheres, wanted = placed(wanted, fine, region, words)
-        if not spheres:
+        here, wanted = placed(wanted, fine, spheres.region, words)
+        if not here:
             break
         chosen = [(turn * FRAMES + k) % len(noisy) for k in range(min(FRAMES, len(noisy)))]
-        bodies = [body(sphere, material) for sphere in spheres]
-        found = xsim.insert(noisy[chosen], fine, bodies, background, seed=seed + turn)
+        bodies = [body(sphere, spheres.material) for sphere in here]
+        found = xsim.insert(noisy[chosen], fine, bodies, spheres.background, seed=seed + turn)
         changes = []
         for frame, k in zip(found.image, chosen, strict=True):
             changes.append(restore(frame).astype(np.float64) - restored[k])
             tick()
         shadow = np.where(found.valid.all(axis=0), found.clean(mean) - mean, 0.0)
-        for sphere in spheres:
+        for sphere in here:
             take(tallies[sphere.diameter_mm], sphere, shadow, np.stack(changes), noisy, mean, found.black_adu)
         turn += 1
     return [tally.result(size) for size, tally in tallies.items() if len(tally.recovered) > 1]

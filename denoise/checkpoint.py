@@ -18,11 +18,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from denoise.new_file import check_new
 from xsim import ModelError, OutputError, write_whole
 
 __all__ = [
     "SCHEMA",
-    "check_new",
     "check_new_model",
     "read_checkpoint",
     "read_tensors",
@@ -40,22 +40,6 @@ REQUIRED = ("method", "network", "network_options", "settings", "states", "condi
 def versions() -> dict[str, str]:
     """What made a model."""
     return {"xsim": version("xsim"), "torch": torch.__version__, "python": platform.python_version()}
-
-
-def check_new(path: Path, overwrite: bool) -> None:
-    """Refuse to write over a file, before the work is done.
-
-    Raises
-    ------
-    OutputError
-        It is there already, or there is no such folder.
-    """
-    if not path.parent.is_dir():
-        raise OutputError(f"{path} cannot be written (no folder {path.parent}) make it first")
-    if path.is_dir():
-        raise OutputError(f"{path} cannot be written (it is a folder) give a file name")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} is there already (it is left as it is) choose another name, or --force")
 
 
 def check_new_model(path: Path, overwrite: bool) -> None:

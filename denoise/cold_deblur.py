@@ -28,17 +28,15 @@ import torch
 from torch import Tensor, nn
 
 from denoise.deblur import (
-    IMAGES,
     OPTIONS,
-    SCALARS,
     blurred,
+    deblurring,
     estimate,
     frame_of,
     network_options,
-    prepare,
     training_pair,
 )
-from denoise.methods import Batch, Method, Moment, Settings
+from denoise.methods import Batch, Moment, Settings
 from denoise.mtf_blur import degraded
 from xsim import ModelError
 
@@ -121,19 +119,10 @@ def restore(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: S
     return settings["offset_adu"] + frame.scale_adu * found
 
 
-def whole_image(network: nn.Module, settings: Settings) -> None:
-    """B is applied to a whole image."""
-
-
-METHOD = Method(
-    loss=loss,
-    restore=restore,
-    network_options=options_of,
-    images=IMAGES,
-    scalars=SCALARS,
+METHOD = deblurring(
+    loss,
+    restore,
+    options_of,
     options={**OPTIONS, "time_steps": 20, "residual": "kept"},
-    prepare=prepare,
-    radius=whole_image,
-    source="noisy_pair",
     anchored=False,
 )

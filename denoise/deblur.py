@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,18 +38,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import datagen
-from denoise.methods import Batch, Moment, Settings
+from denoise.methods import Batch, Method, Moment, Settings
 from denoise.mtf_blur import degraded, filtered, power_table, response
 from denoise.screen_pair import mtf_ratio
 from xsim import CorpusError
 
 __all__ = [
-    "IMAGES",
     "OPTIONS",
-    "SCALARS",
     "Frame",
     "Linear",
     "blurred",
+    "deblurring",
     "draw_noise_share",
     "estimate",
     "frame_of",
@@ -246,3 +246,19 @@ def _spectra(view: datagen.CorpusView, found: Mapping[str, Any]) -> dict[str, An
 
 def _image(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels, np.float32))[None, None]
+
+
+def whole_image(network: nn.Module, settings: Settings) -> None:
+    """Radius of methods that apply B, which is of a whole image."""
+
+
+# Method of one that deblurs: what it restores, and what it asks of the corpus
+deblurring = partial(
+    Method,
+    images=IMAGES,
+    scalars=SCALARS,
+    options=OPTIONS,
+    prepare=prepare,
+    radius=whole_image,
+    source="noisy_pair",
+)

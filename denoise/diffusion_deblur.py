@@ -18,20 +18,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denoise.cold_deblur import whole_image
 from denoise.deblur import (
-    IMAGES,
     OPTIONS,
-    SCALARS,
     Frame,
     Linear,
     channels,
+    deblurring,
     frame_of,
     linear_estimate,
-    prepare,
     training_pair,
 )
-from denoise.methods import Batch, Method, Moment, Settings
+from denoise.methods import Batch, Moment, Settings
 from xsim import ModelError
 
 __all__ = ["METHOD", "ddim", "loss", "restore"]
@@ -94,14 +91,4 @@ def restore(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: S
     return settings["offset_adu"] + frame.scale_adu * found
 
 
-METHOD = Method(
-    loss=loss,
-    restore=restore,
-    network_options=network_options,
-    images=IMAGES,
-    scalars=SCALARS,
-    options={**OPTIONS, "ddim_steps": 50},
-    prepare=prepare,
-    radius=whole_image,
-    source="noisy_pair",
-)
+METHOD = deblurring(loss, restore, network_options, options={**OPTIONS, "ddim_steps": 50})

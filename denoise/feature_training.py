@@ -25,10 +25,11 @@ from tqdm import tqdm
 import datagen
 from datagen.torch_data import CorpusDataset
 from denoise import vst
-from denoise.checkpoint import check_new, versions
+from denoise.checkpoint import versions
 from denoise.conditions import views_of
 from denoise.features import KEY, SCHEMA, CorpusFeatures, windowed
 from denoise.machine import one_thread_each
+from denoise.new_file import check_new
 from xsim import CorpusError, ModelError, OutputError, write_whole
 
 __all__ = ["FeatureSettings", "train_features"]

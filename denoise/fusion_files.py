@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import xsim
-from denoise.checkpoint import check_new
 from denoise.fusion import Beam, Fused, fuse
+from denoise.new_file import check_new
 from xsim import ModelError
 
 __all__ = ["fuse_files"]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 import xsim
-from denoise.checkpoint import check_new
 from denoise.conditions import level_of, sample_conditions
 from denoise.formats import Frames, RawLayout, kind_of, open_frames, writer, written_as
 from denoise.frame_noise import Noise, Told, facts_of
+from denoise.new_file import check_new
 from denoise.restorer import LOOKED_AT_PX, Restorer, load
 from denoise.stream import Stream
 from xsim import ModelError, OutputError

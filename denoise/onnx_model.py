@@ -22,7 +22,7 @@ from torch.nn import functional
 
 import xsim
 from denoise.anchor import mirrored, window
-from denoise.checkpoint import check_new
+from denoise.new_file import check_new
 from denoise.restorer import Restorer, load
 from xsim import ModelError, OutputError
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from denoise.cold_deblur import whole_image
-from denoise.deblur import IMAGES, OPTIONS, SCALARS, estimate, frame_of, network_options, prepare, training_pair
-from denoise.methods import Batch, Method, Moment, Settings
+from denoise.deblur import deblurring, estimate, frame_of, network_options, training_pair
+from denoise.methods import Batch, Moment, Settings
 
 __all__ = ["METHOD", "loss", "restore"]
 
@@ -26,14 +25,4 @@ def restore(network: nn.Module, noisy: Tensor, a: Tensor, b: Tensor, settings: S
     return settings["offset_adu"] + frame.scale_adu * found
 
 
-METHOD = Method(
-    loss=loss,
-    restore=restore,
-    network_options=network_options,
-    images=IMAGES,
-    scalars=SCALARS,
-    options=OPTIONS,
-    prepare=prepare,
-    radius=whole_image,
-    source="noisy_pair",
-)
+METHOD = deblurring(loss, restore, network_options)

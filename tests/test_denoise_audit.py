@@ -9,8 +9,8 @@ import pytest
 from audit_scenes import BACKGROUND, BLACK, BLOCK, PART, exposed, frames_of, gaussian, law_of, median, scene
 from scipy import ndimage
 
-from denoise.audit import Audit, Spheres, audit_repeats
-from denoise.audit_contrast import contrast_recovered, placed
+from denoise.audit import Audit, audit_repeats
+from denoise.audit_contrast import Spheres, contrast_recovered, placed
 from denoise.audit_figures import bias_of, error_of, pair_products, structure_share
 from denoise.audit_verdict import Limits, overall, verdict
 from denoise.noise_facts import NoiseLaw
@@ -171,9 +171,8 @@ def test_contrast_recovered_is_that_of_scenes_simulated_with_the_spheres(block: 
     sizes, places, seed = (0.4, 0.8, 1.6), 6, 3
     frames = frames_of(block, 8)
     restored = np.stack([restore(frame) for frame in frames])
-    found = contrast_recovered(
-        frames, restored, restore, scene(side=160), BACKGROUND, sizes_mm=sizes, places=places, seed=seed
-    )
+    spheres = Spheres(scene(side=160), BACKGROUND, sizes_mm=sizes, places=places)
+    found = contrast_recovered(frames, restored, restore, spheres, seed)
     truth = truth_of_contrast(restore, sizes, places, seed, 24)
     assert [each.diameter_mm for each in found] == list(sizes)
     for each in found:
@@ -184,7 +183,8 @@ def test_contrast_recovered_is_that_of_scenes_simulated_with_the_spheres(block: 
 def test_what_leaves_everything_recovers_everything(block: Exposure) -> None:
     frames = frames_of(block, 4)
     same = lambda frame: frame.astype(np.float32)  # noqa: E731
-    found = contrast_recovered(frames, frames, same, scene(side=160), BACKGROUND, sizes_mm=(0.5, 1.0), places=6)
+    spheres = Spheres(scene(side=160), BACKGROUND, sizes_mm=(0.5, 1.0), places=6)
+    found = contrast_recovered(frames, frames, same, spheres)
     for each in found:
         assert each.recovered.value == pytest.approx(1.0, abs=0.02)
         assert each.signal_to_noise > 10

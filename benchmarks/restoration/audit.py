@@ -16,8 +16,8 @@ from scipy import ndimage
 
 import denoise
 import xsim
-from denoise.audit import Audit, Spheres, audit_repeats
-from denoise.audit_contrast import placed
+from denoise.audit import Audit, audit_repeats
+from denoise.audit_contrast import Spheres, placed
 from denoise.audit_verdict import Line, verdict
 from denoise.noise_facts import NoiseLaw
 from restoration import Corpora

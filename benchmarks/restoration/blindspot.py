@@ -103,6 +103,7 @@ def fitted_noise(blind: denoise.Restorer, cases: list[Case]) -> dict[str, Any]:
     ``noise_error``: of the variance at the image's own levels, which is what restoration takes from the line.
     """
     figures: dict[str, list[float]] = {}
+    restored = []
     for case in cases:
         dark = {name: float(case.params[name]) for name in ("offset_adu", "read_noise_adu")}
         lines = {
@@ -110,6 +111,7 @@ def fitted_noise(blind: denoise.Restorer, cases: list[Case]) -> dict[str, Any]:
             "_with_dark": fitted(blind, [case.noisy], **dark),
             "_of_clean": true_line(case),
         }
+        restored.append(blind(case.noisy, *lines[""]))
         for name, line in lines.items():
             errors = line_errors(line, case)
             for key, error in zip(("a", "b", "noise"), errors, strict=True):
@@ -120,7 +122,6 @@ def fitted_noise(blind: denoise.Restorer, cases: list[Case]) -> dict[str, Any]:
             f"{voltage:g} kV": line_errors(fitted(blind, [case.noisy for case in group]), group[0])[number]
             for voltage, group in by_voltage(cases).items()
         }
-    restored = [blind(case.noisy, *fitted(blind, [case.noisy])) for case in cases]
     found["psnr_fitted_db"] = by_setting(cases, [psnr_db(x, c) for x, c in zip(restored, cases, strict=True)])
     return found
 

@@ -80,7 +80,7 @@ def add(commands: Any) -> None:
 def _audit(options: argparse.Namespace) -> None:
     from denoise.audit_page import write_page
     from denoise.audit_verdict import Limits, as_json, as_text, overall, verdict
-    from denoise.checkpoint import check_new
+    from denoise.new_file import check_new
     from denoise.repeats import read_repeats
     from denoise.restorer import load
 
@@ -133,8 +133,7 @@ def _measured(options: argparse.Namespace, restorer: Any, repeats: Any) -> Any:
 
 def _spheres(options: argparse.Namespace, repeats: Any) -> Any:
     """What to insert; None where nothing is asked for, or the station is told by nothing."""
-    from denoise.audit import Spheres
-    from denoise.audit_contrast import SIZES_MM
+    from denoise.audit_contrast import SIZES_MM, Spheres
 
     told = options.scene or options.detector or isinstance(repeats.metadata.get("scene"), dict)
     if options.no_contrast or not told:

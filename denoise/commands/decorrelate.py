@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
     OutputError
         A file cannot be read or written, or is there already.
     """
-    from denoise.checkpoint import check_new
+    from denoise.new_file import check_new
 
     for path in (options.output, options.report):
         if path is not None:

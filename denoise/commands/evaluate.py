@@ -38,9 +38,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     import datagen
-    from denoise.checkpoint import check_new
     from denoise.evaluation import judge
     from denoise.evaluation_table import numbers, table
+    from denoise.new_file import check_new
     from denoise.restorations import FILTERS
 
     for path in (options.json, options.page):
