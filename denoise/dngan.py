@@ -10,10 +10,11 @@ z = T(noisy) in units of its noise, R the generator, x = z - R(z) (see `denoise.
     V  mean of (dx/drow)^2 + (dx/dcolumn)^2, differences of neighbours: the total variation as such losses have it;
        with ``tv_power`` 1 that of the absolute differences, as Rudin, Osher and Fatemi have it
 
-Pixels that are not valid are those of t in all of them. The weights 1, 0.125, 0.01 and 0.5 are the paper's; its own
-table is better with a total variation of 0.25. It does not tell its units: squares beside squares need none, absolute
-differences do, and have those of the noise. Weights of 0 leave a term out: (1, 0, 0, 0) is regression, (0, 0, 1, 0) a
-bare adversarial net. Before ``pretrain`` of the run is over, P is E alone; the discriminator begins a little earlier.
+Pixels that are not valid are those of t in all of them. The weights 1, 0.125 and 0.01 are the paper's, and 0.25 that of
+the total variation, the better one of its own table (its text has 0.5). It does not tell its units: squares beside
+squares need none, absolute differences do, and have those of the noise. Weights of 0 leave a term out: (1, 0, 0, 0) is
+regression, (0, 0, 1, 0) a bare adversarial net. Before ``pretrain`` of the run is over, P is E alone; the discriminator
+begins a little earlier.
 
 Source: "Digital radiography image denoising using a generative adversarial network", J. X-Ray Sci. Technol. 26 (2018)
 523.
@@ -45,7 +46,7 @@ OPTIONS = {
     "weight_mse": 1.0,
     "weight_content": 0.125,
     "weight_adversarial": 0.01,
-    "weight_tv": 0.5,
+    "weight_tv": 0.25,
     "tv_power": 2,
     "pretrain": 0.5,  # share of the run
     "feature_file": "",

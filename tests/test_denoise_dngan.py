@@ -104,7 +104,7 @@ def test_content_is_felt_by_the_image_and_not_by_the_features(settings: dict[str
 def test_loss_is_the_weighted_sum(settings: dict[str, Any], batch: dict[str, Any]) -> None:
     network, rival = Silent(), Undecided()
     terms = dngan.terms(*dngan.compared(network, batch, settings)[:2], batch["valid"].sum(), settings, rival)
-    wanted = terms["mse"] + 0.125 * terms["content"] + 0.01 * terms["adversarial"] + 0.5 * terms["tv"]
+    wanted = terms["mse"] + 0.125 * terms["content"] + 0.01 * terms["adversarial"] + 0.25 * terms["tv"]
     total, count = dngan.loss(network, batch, settings, moment(0.9, rival))
     assert count == batch["valid"].sum()
     torch.testing.assert_close(total / count, wanted)
@@ -209,7 +209,7 @@ def test_a_model_restores_without_its_features(model: Made, feature_file: Path, 
     assert set(model.weights) == set(Generator(4).state_dict())
     settings = model.told["settings"]
     assert settings["feature_sha256"] == load_features(feature_file).sha256
-    assert settings["feature_name"] == "corpus-features-tiny-0" and settings["weight_tv"] == 0.5
+    assert settings["feature_name"] == "corpus-features-tiny-0" and settings["weight_tv"] == 0.25
     moved = feature_file.rename(tmp_path / "elsewhere.safetensors")
     try:
         sample = datagen.open_corpus(corpus).subset()[0]

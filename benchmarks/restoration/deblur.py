@@ -28,7 +28,7 @@ from denoise.screen_pair import pair_of
 from restoration import Corpora, by_setting
 
 FORMAT = "screens"
-STEPS, QUICK_STEPS = 600, 60
+STEPS, QUICK_STEPS = 1500, 60
 LEARNING_RATE = 4e-3  # the paper's 2e-5 takes days, not minutes
 TRAINED = {
     "cold": ("cold_deblur", {}),

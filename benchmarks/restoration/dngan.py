@@ -1,9 +1,9 @@
 """DNGAN on one camera: regression alone (MSE), all four terms (DNGAN) and the bare adversarial net (ADV).
 
-All are one method with other weights, of the same steps, pre-trained by the same squared error for the first
-half: (1, 0, 0, 0), (1, 0.125, 0.01, 0.5) and (0, 0, 1, 0) of squared error, content, adversarial, total variation. So
-ADV is a net that a discriminator alone has gone on with; dngan_absolute has a total variation of absolute differences
-in units of noise, dngan one of squares. Feature distances are taken by the features that DNGAN was
+All are one method with other weights, of the same steps, pre-trained by the same squared error for the first half:
+(1, 0, 0, 0), (1, 0.125, 0.01, 0.25) and (0, 0, 1, 0) of squared error, content, adversarial, total variation. So ADV is
+a net that a discriminator alone has gone on with. Beside it, total variations of weight 0.5: dngan_half of squares,
+dngan_absolute of absolute differences in units of noise. Feature distances are taken by the features that DNGAN was
 trained against ("own") and by a network of another seed, width and kernel ("other"), which is the one to judge by.
 """
 
@@ -33,8 +33,9 @@ QUICK_STEPS, QUICK_FEATURE_STEPS = 40, 10
 RECIPE = {"network.features": 8, "rival_features": 8, "rival_hidden": 128, "learning_rate": 2e-3}
 VARIANTS: dict[str, dict[str, Any]] = {
     "mse": {"weight_content": 0.0, "weight_adversarial": 0.0, "weight_tv": 0.0},
-    "dngan": {},
-    "dngan_absolute": {"tv_power": 1},
+    "dngan": {"weight_tv": 0.25},
+    "dngan_half": {"weight_tv": 0.5},
+    "dngan_absolute": {"tv_power": 1, "weight_tv": 0.5},
     "adv": {"weight_mse": 0.0, "weight_content": 0.0, "weight_adversarial": 1.0, "weight_tv": 0.0},
 }
 OTHER_SEED = 1000
