@@ -146,7 +146,7 @@ def common_target(restorers: Mapping[str, Restorer]) -> str:
         if (source := restorer.method.source) != "noisy":
             raise ModelError(
                 f"{name} restores {source}, frames of another screen (what filters and figures here are not made for) "
-                "judge it by denoise.deblur_figures"
+                "judge it without the others"
             )
     targets = {name: restorer.method.target for name, restorer in restorers.items()}
     if len(set(targets.values())) > 1:

@@ -16,8 +16,7 @@ torch = pytest.importorskip("torch")
 
 import denoise  # noqa: E402
 from denoise import deblur_figures, screen_pair  # noqa: E402
-from denoise.commands.train import next_command  # noqa: E402
-from denoise.evaluation import judge, psnr_db  # noqa: E402
+from denoise.evaluation import psnr_db  # noqa: E402
 from denoise.mtf_blur import FREQUENCIES_PER_PX  # noqa: E402
 from denoise.wiener import wiener  # noqa: E402
 
@@ -91,10 +90,6 @@ def frame() -> xsim.Radiograph:
         "body": [{"shape": "box", "size_mm": [2, 3, 2], "material": "Al", "rotation_deg": [0, 0, 30]}],
     }  # fmt: skip
     return xsim.simulate(xsim.scene_from_dict(scene), seed=5)
-
-
-def test_a_deblurring_model_is_not_sent_to_a_command_that_refuses_it(models: dict[str, Path], corpus: Path) -> None:
-    assert next_command(models["cold_deblur"], str(corpus)).startswith("denoise apply")
 
 
 def restored(model: Path, frame: xsim.Radiograph) -> np.ndarray:
@@ -208,10 +203,3 @@ def test_corpora_without_a_thick_pair_are_refused(tmp_path: Path) -> None:
         with pytest.raises(CorpusError, match=words):
             denoise.train(store, "cold_deblur", tmp_path / "m.safetensors", progress=False, **QUICK)
     assert not list(tmp_path.glob("*.safetensors"))
-
-
-def test_evaluate_sends_deblurring_to_its_own_figures(models: dict[str, Path], corpus: Path) -> None:
-    """Frames of the thin screen would be the wrong ones to judge it by."""
-    restorers = {"cold": denoise.load(models["cold_deblur"])}
-    with pytest.raises(ModelError, match=r"cold restores noisy_pair, .* judge it by denoise.deblur_figures"):
-        judge(restorers, datagen.open_corpus(corpus), "test")

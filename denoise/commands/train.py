@@ -75,18 +75,7 @@ def _train(options: argparse.Namespace) -> None:
     told = {"overwrite": options.force, "resume": options.resume, "device": options.device}
     model = train(options.corpus, options.method, options.output, tensorboard=options.tensorboard, **told, **given)
     if os.environ.get("RANK", "0") == "0":
-        print(f"{model} written; next: {next_command(model, options.corpus)}")
-
-
-def next_command(model: Path, corpus: str) -> str:
-    """What to do with a model: judge it, or, where it restores the frames of a pair's other screen, apply it."""
-    from denoise.checkpoint import read_tensors
-    from denoise.methods import method_named
-
-    told = read_tensors(model, "denoise")[1] or {}
-    if method_named(told["method"]).source != "noisy":
-        return f"denoise apply {model} blurred.tif -o sharp.tif"
-    return f"denoise evaluate {model} {corpus}"
+        print(f"{model} written; next: denoise evaluate {model} {options.corpus}")
 
 
 def named_value(text: str) -> tuple[str, Any]:
