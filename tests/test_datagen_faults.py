@@ -252,7 +252,7 @@ def workers_of(pid):
 
 def test_a_killed_worker_is_one_line(tmp_path):
     """As by the kernel where memory runs out."""
-    corpus, out = tiny_corpus(tmp_path, scenes=200, shard_samples=1), tmp_path / "out.zarr"
+    corpus, out = tiny_corpus(tmp_path, scenes=80, shard_samples=1), tmp_path / "out.zarr"
     job = command("generate", corpus, out, "--workers", 2)
     wait_for_commits(out, 2, job)
     os.kill(workers_of(job.pid)[0], signal.SIGKILL)
@@ -260,9 +260,9 @@ def test_a_killed_worker_is_one_line(tmp_path):
     assert code == 2 and len(said) == 1
     assert "a worker process died" in said[0] and "finished shards are kept" in said[0]
     done = committed(out)
-    assert 2 <= len(done) < 200
+    assert 2 <= len(done) < 80
     summary = datagen.generate(corpus, out, progress=False)
-    assert (summary.kept, summary.written) == (len(done), 200 - len(done))
+    assert (summary.kept, summary.written) == (len(done), 80 - len(done))
 
 
 def test_two_jobs_on_one_store(tmp_path, whole):

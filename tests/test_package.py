@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from xsim.host import best_cpu_level
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -29,11 +31,11 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A bare interpreter that sees the wheel's contents, and the dependencies of this one but not its editable xsim."""
+    """A bare interpreter that sees a wheel for this processor, and dependencies of this one but no editable xsim."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
     run(*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-Cbuild-dir=" + str(folder / "build"),
-        "-w", folder, ROOT, cwd=folder)  # fmt: skip
+        f"-Ccmake.define.XSIM_LEVELS={best_cpu_level()}", "-w", folder, ROOT, cwd=folder)  # fmt: skip
     wheel = next(folder.glob("xsim-*.whl"))
     run(*pip, "install", "--quiet", "--no-deps", "--target", folder / "site", wheel, cwd=folder)
     venv.create(folder / "venv", with_pip=False)
