@@ -39,6 +39,7 @@ __all__ = [
     "decorrelated",
     "noise_correlation",
     "noise_kernel",
+    "reach_of",
     "reblurred",
     "residual_correlation",
     "variance_factor",
@@ -46,6 +47,8 @@ __all__ = [
 ]
 
 REACH_PX = 6  # a window of 13 x 13
+REACHES_PX = (REACH_PX, 9, 12)
+BEYOND = 0.02  # sum of the coefficients beyond a reach that is enough
 FLOOR = 1e-2  # of the transfer function that is divided by
 MOST_PERCENT = 20.0  # left over, beyond chance
 PADDED_KERNELS = 4
@@ -109,6 +112,31 @@ def _spread(stack: np.ndarray) -> np.ndarray:
     width = 2 * int(np.ceil((np.sqrt(VALUES / (len(stack) - 1)) - 1) / 2)) + 1
     smooth = ndimage.uniform_filter(np.where(blinks, around, variance), min(max(width, 1), WIDEST_PX))
     return np.where(blinks, 0.0, np.sqrt(np.maximum(smooth, 0.0)))
+
+
+def reach_of(frames: np.ndarray) -> int:
+    """Smallest reach of 6, 9 and 12 pixels beyond which the noise of static frames is not correlated, told from chance.
+
+    What lies beyond the window of a kernel stays in the decorrelated image.
+
+    Parameters
+    ----------
+    frames : [frame, row, column] ADU, two or more of one scene
+
+    Raises
+    ------
+    MeasurementError
+        As for `noise_correlation`.
+    """
+    most = max((reach for reach in REACHES_PX if 4 * reach < min(frames.shape[1:])), default=REACH_PX)
+    coefficient = noise_correlation(frames, most).coefficient
+    error = 1.0 / np.sqrt((len(frames) - 1) * frames[0].size)
+    for reach in REACHES_PX:
+        inner = slice(most - reach, most + reach + 1)
+        lags = coefficient.size - (2 * reach + 1) ** 2
+        if reach >= most or coefficient.sum() - coefficient[inner, inner].sum() < BEYOND + 3.0 * error * lags**0.5:
+            break
+    return min(reach, most)
 
 
 def noise_kernel(coefficient: np.ndarray, root: Root = "fft") -> np.ndarray:

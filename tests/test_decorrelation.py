@@ -17,6 +17,7 @@ from denoise.decorrelation import (
     decorrelated,
     noise_correlation,
     noise_kernel,
+    reach_of,
     reblurred,
     residual_correlation,
     variance_factor,
@@ -111,6 +112,22 @@ def test_noise_is_white_after_it_and_the_slides_formula_fails(frames: np.ndarray
     sd = [np.std((f - f.mean(0))[:, 30:-30, 30:-30]) for f in (frames[1::2], right, wrong)]
     assert sd[1] / sd[0] == pytest.approx(2.213, rel=0.03) and sd[2] / sd[0] == pytest.approx(8.13, rel=0.03)
     assert variance_factor(kernel) ** 0.5 == pytest.approx(sd[1] / sd[0], rel=0.02)
+
+
+def test_light_that_reaches_further_gets_a_larger_window(h: np.ndarray) -> None:
+    """What is beyond the window of the kernel would stay; the window of the judgement is the same."""
+    wide = laplace(1.5, 12)
+    noisy = simulated(24, 200, wide)
+    reach = reach_of(noisy[::2])
+    assert (
+        reach > 6 == reach_of(simulated(24, 200, h)) == reach_of(np.random.default_rng(3).normal(size=(24, 200, 200)))
+    )
+    left = [
+        residual_correlation(decorrelated(noisy[1::2], noise_kernel(noise_correlation(noisy[::2], each).coefficient)))
+        for each in (6, reach)
+    ]
+    assert left[1].percent - left[1].chance_percent < 0.7 * (left[0].percent - left[0].chance_percent)
+    assert reach_of(noisy[:, :30, :30]) == 6  # no room for more
 
 
 def test_root_of_total_noise_beats_the_optical_response_with_read_noise(h: np.ndarray) -> None:

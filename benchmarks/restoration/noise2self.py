@@ -14,6 +14,7 @@ from denoise.decorrelation import (
     decorrelated,
     noise_correlation,
     noise_kernel,
+    reach_of,
     residual_correlation,
     variance_factor,
 )
@@ -36,7 +37,8 @@ def decorrelation(seed: int, quick: bool) -> dict[str, Any]:
     for spread in SPREADS_MM2:
         frames = static_frames(spread, 16 if quick else 64, 256 if quick else 640, seed)
         even, odd = frames[::2], frames[1::2]
-        kernel = noise_kernel(noise_correlation(even).coefficient)
+        reach = reach_of(even)
+        kernel = noise_kernel(noise_correlation(even, reach).coefficient)
         pixels = (len(even) - 1) * even[0].size
         right, wrong = (
             residual_correlation(each, kernel_pixels=pixels)
@@ -49,6 +51,7 @@ def decorrelation(seed: int, quick: bool) -> dict[str, Any]:
             "nearest_neighbour": abs(right.nearest),
             "slides_residual_correlation_percent": wrong.percent,
             "noise_gain": variance_factor(kernel) ** 0.5,
+            "reach_px": float(reach),
         }
         for name, value in told.items():
             found.setdefault(name, {})[f"{spread:g} mm2"] = value

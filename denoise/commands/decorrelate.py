@@ -17,6 +17,7 @@ from denoise.decorrelation import (
     decorrelated,
     noise_correlation,
     noise_kernel,
+    reach_of,
     residual_correlation,
     residual_of,
     variance_factor,
@@ -114,7 +115,8 @@ def _found(frames: np.ndarray, options: argparse.Namespace) -> tuple[np.ndarray,
             f"{options.frames} is one frame (it tells no noise) give several of a scene, or --kernel"
         )
     halves = (frames[::2], frames[1::2]) if len(frames) > 3 else (frames, frames)
-    first = noise_correlation(halves[0]).coefficient
+    reach = reach_of(halves[0])
+    first = noise_correlation(halves[0], reach).coefficient
     chance = residual_of(first, (len(frames) - 1) * frames[0].size).chance_percent
     if chance > MOST_PERCENT:
         raise MeasurementError(
@@ -125,7 +127,7 @@ def _found(frames: np.ndarray, options: argparse.Namespace) -> tuple[np.ndarray,
     white = decorrelated(halves[1], noise_kernel(first, options.root))
     left = residual_correlation(white, kernel_pixels=pixels if halves[1] is not halves[0] else float("inf"))
     check_residual(left, str(options.frames))
-    whole = noise_correlation(frames)
+    whole = noise_correlation(frames, reach)
     kernel = noise_kernel(whole.coefficient, options.root)
     return kernel, {"correlation_percent": whole.sum_percent, "variance_factor": variance_factor(kernel), **_told(left)}
 
