@@ -93,7 +93,9 @@ def test_crops_of_an_epoch_do_not_depend_on_the_readers(out):
     assert keys(other) != alone and len(set(keys(other)) & set(alone)) < 5
 
 
-@pytest.mark.parametrize("context", ["spawn", "fork", pytest.param("forkserver", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "context", ["fork", *(pytest.param(each, marks=pytest.mark.slow) for each in ("spawn", "forkserver"))]
+)
 # torch itself warns of forking a process with threads on some Pythons
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_workers_read_what_one_process_reads(out, context):

@@ -215,7 +215,7 @@ def test_a_target_that_is_read_only(half, whole):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_signal_ends_the_job_in_order(tmp_path, workers, number):
     """Sent to all processes of the job, as a terminal and a batch system do."""
     corpus, out = tiny_corpus(tmp_path, scenes=20000), tmp_path / "out.zarr"

@@ -15,7 +15,7 @@ from datagen.families import FAMILIES
 from datagen.scenes import draw_scene
 from datagen.table import ParameterTable, instance_words
 
-FILES = 500
+FILES = 300
 JOINT = """
 [corpus]
 name = "joint"

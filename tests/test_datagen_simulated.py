@@ -78,6 +78,7 @@ def test_splits_are_those_of_the_corpus(corpus):
             assert sorted({item["index"] for item in whole(known, split=split, frames=1)}) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_workers_simulate_the_same(corpus):
     """In spawned processes: the same batches, and after being left in the middle of an epoch the same again."""

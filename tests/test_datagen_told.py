@@ -43,7 +43,7 @@ print(json.dumps([tracemalloc.get_traced_memory()[1], summary.written, left, tim
 """
 
 
-@pytest.mark.parametrize("most", [30_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("most", [10_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_memory_does_not_grow_with_the_number_of_samples(tmp_path, most):
     """Making the store, two shards of 64 and the list of what is left: 10^3 samples of 16 x 16, and many more."""
     peaks, times = {}, {}

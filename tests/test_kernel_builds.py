@@ -69,7 +69,10 @@ def kernels_of(ptx: str) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-@pytest.mark.parametrize("architecture", ["sm_75", pytest.param("sm_80", marks=pytest.mark.slow), "sm_90", "sm_120"])
+LATER = [pytest.param(each, marks=pytest.mark.slow) for each in ("sm_80", "sm_90", "sm_120")]
+
+
+@pytest.mark.parametrize("architecture", ["sm_75", *LATER])
 def test_every_kernel_compiles_by_nvrtc_alone(architecture: str) -> None:
     """Float kernels hold no double, and nothing is contracted: a fused multiply-add rounds once, the host twice."""
     ptx, binary = Nvrtc().compile(kernel_source() + PROBE, architecture)
@@ -81,7 +84,10 @@ def test_every_kernel_compiles_by_nvrtc_alone(architecture: str) -> None:
     assert not re.search(r"\b(fma|mad)(\.\w+)*\.f(32|64)\b", ptx)
 
 
-@pytest.mark.parametrize("pixel_major", [False, True], ids=["loops of a CPU", "loops of a GPU"])
+@pytest.mark.parametrize(
+    "pixel_major",
+    [pytest.param(False, id="loops of a CPU"), pytest.param(True, id="loops of a GPU", marks=pytest.mark.slow)],
+)
 def test_sanitizers_have_nothing_to_report(tmp_path: Path, pixel_major: bool) -> None:
     """Addresses, undefined behaviour, float to integer overflow and division by zero, over every kind of scene."""
     if host_library.compiler() is None or (runtime := host_library.address_sanitizer()) is None:
