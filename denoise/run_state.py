@@ -88,8 +88,10 @@ class RunFolder:
         return tensors, facts
 
     def remove(self) -> None:
-        """Take the state away; what else a user put into the folder stays."""
-        self.state.unlink(missing_ok=True)
-        self.log.unlink(missing_ok=True)
+        """Take the state away, and what a kill left half-written; what else a user put into the folder stays."""
+        for path in (self.state, self.log):
+            path.unlink(missing_ok=True)
+            for half in self.path.glob(f".{path.name}.*{path.suffix}"):
+                half.unlink(missing_ok=True)
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()

@@ -77,6 +77,7 @@ def test_killed_training_goes_on_to_the_same_weights(corpus: Path, uninterrupted
     model = tmp_path / "m.safetensors"
     killed(command(corpus, model, {**QUICK, **ALWAYS}), tmp_path / "m.run" / "state.safetensors", random.random() / 5)
     assert not model.exists()
+    (tmp_path / "m.run" / ".state.safetensors.killed.safetensors").write_bytes(b"half of it")  # killed while it wrote
     assert main(["train", str(corpus), "-o", str(model), "--resume", "--set", "save_minutes=9"]) == 0
     assert same_weights(model, uninterrupted)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.csv", "m.safetensors"]
