@@ -117,11 +117,12 @@ def fitted_noise(blind: denoise.Restorer, cases: list[Case]) -> dict[str, Any]:
             for key, error in zip(("a", "b", "noise"), errors, strict=True):
                 figures.setdefault(f"{key}_error{name}_percent", []).append(error)
     found: dict[str, Any] = {name: by_setting(cases, values) for name, values in figures.items()}
-    for key, number in (("a", 0), ("b", 1)):
-        found[f"{key}_error_of_camera_percent"] = {
-            f"{voltage:g} kV": line_errors(fitted(blind, [case.noisy for case in group]), group[0])[number]
-            for voltage, group in by_voltage(cases).items()
-        }
+    together = {
+        f"{voltage:g} kV": line_errors(fitted(blind, [case.noisy for case in group]), group[0])
+        for voltage, group in by_voltage(cases).items()
+    }
+    for number, key in enumerate("ab"):
+        found[f"{key}_error_of_camera_percent"] = {name: errors[number] for name, errors in together.items()}
     found["psnr_fitted_db"] = by_setting(cases, [psnr_db(x, c) for x, c in zip(restored, cases, strict=True)])
     return found
 

@@ -11,16 +11,15 @@ import datagen
 import denoise
 from denoise.cold_deblur import closed_form, sample
 from denoise.deblur import estimate, frame_of
+from denoise.deblur_evaluation import compared
 from denoise.deblur_figures import (
     Restore,
-    as_restore,
     fidelity,
     noise_free,
     pair_cases,
     rulers,
     sharpness,
     to_sharp_frame_db,
-    wiener_restore,
 )
 from denoise.evaluation import Case
 from denoise.restorer import Restorer
@@ -63,9 +62,8 @@ def run(corpora: Corpora, seed: int, quick: bool) -> dict[str, Any]:
 
 
 def restorers(models: dict[str, Restorer], cases: list[Case], settings: dict[str, Any]) -> dict[str, Restore]:
-    """All that is compared, the thick screen's frame itself first."""
-    named: dict[str, Restore] = {"thick": lambda frame, a, b: frame, "wiener": wiener_restore(cases, settings)}
-    return named | {name: as_restore(model) for name, model in models.items()}
+    """All that is compared, by the names of the figures."""
+    return dict(zip(("thick", "wiener", *models), compared(models, cases, settings).values(), strict=True))
 
 
 def bars(figures: dict[str, Any]) -> dict[str, dict[str, float]]:
